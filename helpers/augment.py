@@ -1,0 +1,29 @@
+"""Random changes of whole batches, drawn anew for each picture. Source: Chapter 7.
+
+Each takes a batch (N, C, H, W) and an optional torch.Generator, and returns a batch of the same shape.
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def random_flip(x, generator=None):
+    """Mirror each picture left to right with probability 1/2."""
+    flipped = torch.rand(len(x), 1, 1, 1, generator=generator).to(x.device) < 0.5
+    return torch.where(flipped, x.flip(3), x)
+
+
+def random_crop(x, padding=4, generator=None):
+    """Pad with zeros on all sides and cut a picture of the old size out again, at a place of its own for each."""
+    n, _, h, w = x.shape
+    top, left = torch.randint(2 * padding + 1, (2, n, 1), generator=generator).to(x.device)
+    rows = (torch.arange(h, device=x.device) + top)[:, None, :, None]
+    columns = (torch.arange(w, device=x.device) + left)[:, None, None, :]
+    picture = torch.arange(n, device=x.device)[:, None, None, None]
+    channel = torch.arange(x.shape[1], device=x.device)[None, :, None, None]
+    return F.pad(x, [padding] * 4)[picture, channel, rows, columns]
+
+
+def flip_and_crop(x, generator=None):
+    """The augmentation of the exercise sheet (E3.4): a random flip, then a random crop after padding with 4 pixels."""
+    return random_crop(random_flip(x, generator), 4, generator)

@@ -1,0 +1,72 @@
+"""Checkers of the exercises: one module a chapter, one function an exercise.
+
+A checker looks at an answer and returns a `Verdict`, which a notebook shows. It never raises on a wrong answer, and
+`...` means not answered yet.
+"""
+
+from dataclasses import dataclass
+from functools import wraps
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """right: True, False, or None where there is no answer yet; message: why, or a hint."""
+
+    right: bool | None
+    message: str
+
+    def __repr__(self):
+        return {True: "✓ Right. ", False: "✗ Not yet. ", None: "… "}[self.right] + self.message
+
+
+def checker(judge):
+    """Make a checker of a function (answers) -> None if right, else a hint. Its docstring's second line praises."""
+
+    @wraps(judge)
+    def check(*answers):
+        if any(answer is ... for answer in answers):
+            return Verdict(None, "No answer yet: replace the ... above and run this cell again.")
+        try:
+            hint = judge(*answers)
+        except Exception as error:
+            return Verdict(False, f"Your answer could not be checked ({type(error).__name__}: {error}).")
+        praise = " ".join((judge.__doc__ or "").split("\n")[1:]).strip()
+        return Verdict(True, praise) if hint is None else Verdict(False, hint)
+
+    return check
+
+
+def array_hint(answer, expected, wrong=(), tolerance=1e-6):
+    """None if `answer` equals the array, else a hint: about the shape, a known slip, or the first cell that differs.
+
+    wrong: pairs (array that a known slip gives, the hint for it).
+    """
+    answer = answer.detach().cpu().numpy() if torch.is_tensor(answer) else np.asarray(answer, float)
+    expected = np.asarray(expected, float)
+    for slip, hint in wrong:
+        if np.shape(slip) == answer.shape and np.allclose(answer, slip, atol=tolerance):
+            return hint
+    if answer.shape != expected.shape:
+        return f"The shape is {answer.shape}; it should be {expected.shape}."
+    differs = ~np.isclose(answer, expected, atol=tolerance)
+    if not differs.any():
+        return None
+    first = tuple(int(i) for i in np.argwhere(differs)[0])
+    return f"{int(differs.sum())} of {expected.size} numbers differ; the first one is at index {first}."
+
+
+def number_hint(answer, expected, wrong=(), tolerance=1e-6):
+    """None if `answer` is the number, else the hint of a known slip, or whether it is too large or too small.
+
+    wrong: a dict or pairs from the number that a known slip gives to the hint for it.
+    """
+    answer = float(answer)
+    for slip, hint in dict(wrong).items():
+        if abs(answer - slip) <= tolerance:
+            return hint
+    if abs(answer - expected) <= tolerance:
+        return None
+    return f"{answer:g} is too {'large' if answer > expected else 'small'}."

@@ -1,0 +1,96 @@
+"""Downloads that are whole or not there at all: to a temporary file, checked, then renamed."""
+
+import hashlib
+import os
+import tarfile
+import tempfile
+import urllib.request
+import zipfile
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+CHUNK = 2**20
+
+
+def fetch(urls, path, md5):
+    """Return `path`, downloaded from the first of `urls` that serves a file with this md5.
+
+    A file already there is used if its md5 is right; otherwise ValueError, and it is left as it is.
+    Raises OSError, with what each address answered, if none serves it.
+    """
+    path = Path(path)
+    if path.exists():
+        return _checked(path, md5)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    answers = []
+    for url in urls:
+        try:
+            return _download(url, path, md5)
+        except (OSError, ValueError) as error:
+            answers.append(f"{url}: {error}")
+    raise OSError(f"could not download {path.name}:\n" + "\n".join(answers))
+
+
+def unpack(archive, folder):
+    """Unpack a .tar, .tar.gz or .zip into `folder`, which appears only once it is whole; one already there stays."""
+    folder = Path(folder)
+    if folder.exists():
+        return folder
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpacking-") as scratch:
+        whole = Path(scratch) / folder.name
+        _extract(Path(archive), whole)
+        os.replace(whole, folder)
+    return folder
+
+
+def write_whole(path, write):
+    """Call `write(temporary_path)`, then give the file its name; a failure leaves nothing behind."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=path.suffix)
+    os.close(handle)
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _checked(path, md5):
+    found = _md5(path)
+    if found != md5:
+        raise ValueError(
+            f"{path} is damaged or incomplete: its md5 is {found}, it should be {md5}. Move it away and run again"
+        )
+    return path
+
+
+def _md5(path):
+    digest = hashlib.md5()
+    with open(path, "rb") as file:
+        while block := file.read(CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _download(url, path, md5):
+    def write(temporary):
+        with urllib.request.urlopen(url, timeout=20) as reply, open(temporary, "wb") as file:
+            size = int(reply.headers.get("Content-Length") or 0) or None
+            with tqdm(total=size, unit="B", unit_scale=True, desc=path.name, disable=None) as bar:
+                while block := reply.read(CHUNK):
+                    file.write(block)
+                    bar.update(len(block))
+        _checked(Path(temporary), md5)
+
+    write_whole(path, write)
+    return path
+
+
+def _extract(archive, folder):
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as file:
+            file.extractall(folder)
+    else:
+        with tarfile.open(archive) as file:
+            file.extractall(folder, filter="data") if hasattr(tarfile, "data_filter") else file.extractall(folder)

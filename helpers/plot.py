@@ -1,0 +1,153 @@
+"""Figures. Every function returns the Figure; none shows it, so that a notebook shows it once, as a last expression.
+
+Pictures are drawn between fixed limits: `limits="full"` for values from 0 to 1 (or bytes), `"own"` for each picture's
+smallest and largest value, `"signed"` for a diverging map centred on 0 (blue below, red above), the same for all, or a
+number for such a map up to that magnitude.
+"""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.patches import Rectangle
+
+STYLE = Path(__file__).with_name("inside.mplstyle")
+plt.style.use(STYLE)
+
+
+def images(pictures, titles=None, columns=None, limits="full", source=None, size=1.8):
+    """A grid of pictures: (H, W), (3, H, W) or (H, W, 3) each, arrays or tensors.
+
+    titles: one string a picture; columns: pictures a row, all in one if None (at most 6); size: inches a picture;
+    source: where they come from, written below. Raises ValueError for a wrong number of titles or shape.
+    """
+    pictures = [_displayable(p) for p in pictures]
+    titles = [""] * len(pictures) if titles is None else [str(t) for t in titles]
+    if len(titles) != len(pictures) or not pictures:
+        raise ValueError(f"{len(pictures)} pictures but {len(titles)} titles")
+    columns = columns or min(len(pictures), 6)
+    rows = -(-len(pictures) // columns)
+    ratio = pictures[0].shape[0] / pictures[0].shape[1]
+    height = size * ratio + (0.3 if any(titles) else 0.05)
+    figure, axes = plt.subplots(rows, columns, squeeze=False, figsize=(size * columns, height * rows))
+    options = _limits(pictures, limits)
+    for ax, picture, title in zip(axes.flat, pictures, titles):
+        ax.imshow(picture if limits != "full" or picture.dtype != np.uint8 else picture / 255, **options)
+        ax.set_title(title)
+    for ax in axes.flat:
+        ax.axis("off")
+    return with_source(figure, source)
+
+
+def grids(arrays, titles=None, limits="own", marks=(), fmt=None, size=0.45, columns=None):
+    """Small matrices side by side, each cell with its number, as one works them on paper.
+
+    arrays: (h, w) each; marks: (which array, row, column, height, width) of windows to outline.
+    fmt: such as ".2f"; None writes whole numbers without a point.
+    """
+    arrays = [np.asarray(a) for a in arrays]
+    titles = titles or [""] * len(arrays)
+    columns = columns or len(arrays)
+    widths = [max(a.shape[1] for a in arrays[c::columns]) for c in range(columns)]
+    heights = [max(a.shape[0] for a in arrays[r : r + columns]) for r in range(0, len(arrays), columns)]
+    figure, axes = plt.subplots(
+        len(heights), columns, squeeze=False, width_ratios=widths, height_ratios=heights,
+        figsize=(size * (sum(widths) + columns), size * (sum(heights) + 1.2 * len(heights))),
+    )  # fmt: skip
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, array, title in zip(axes.flat, arrays, titles):
+        _grid(ax, array, fmt, _limits([array], limits))
+        ax.set_title(title)
+    for which, row, column, height, width in marks:
+        outline(axes.flat[which], row, column, height, width)
+    return figure
+
+
+def outline(ax, row, column, height, width, colour="#D55E00", **options):
+    """Outline a window of a picture, in pixels; returns the patch."""
+    options = {"fill": False, "linewidth": 2.5} | options
+    return ax.add_patch(Rectangle((column - 0.5, row - 0.5), width, height, edgecolor=colour, **options))
+
+
+def curves(histories, what="accuracy", title=None, source=None):
+    """Training (dashed) and test (solid) curves per epoch of one History, or of several in a dict by name."""
+    histories = histories if isinstance(histories, dict) else {"": histories}
+    figure, ax = plt.subplots(figsize=(6, 3.6))
+    for i, (name, history) in enumerate(histories.items()):
+        for part, style in (("train", "--"), ("test", "-")):
+            values = getattr(history, f"{part}_{what}")
+            label = f"{name}, {part}" if name else part
+            ax.plot(range(1, len(values) + 1), values, style, color=f"C{i}", marker=".", label=label)
+    ax.set(xlabel="epoch", ylabel=what if what == "accuracy" else f"{what} (nats)", title=title or "")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return with_source(figure, source)
+
+
+def confusion(matrix, classes, source=None):
+    """A confusion matrix of counts (K, K), rows the true classes, coloured by the share of each row."""
+    matrix = np.asarray(matrix)
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    side = 1.6 + 0.5 * len(classes)
+    figure, ax = plt.subplots(figsize=(side, side))
+    _numbers(ax, matrix, "d", ax.imshow(share, cmap="Blues", vmin=0, vmax=1))
+    ax.set(xticks=range(len(classes)), yticks=range(len(classes)), xlabel="predicted", ylabel="true")
+    ax.set_xticklabels(classes, rotation=45, ha="right")
+    ax.set_yticklabels(classes)
+    return with_source(figure, source)
+
+
+def with_source(figure, source):
+    """Write below the figure where its pictures come from."""
+    if source:
+        figure.supxlabel(f"Pictures: {source}", fontsize=8, color="#555555")
+    return figure
+
+
+def _displayable(picture):
+    picture = picture.detach().cpu().numpy() if torch.is_tensor(picture) else np.asarray(picture)
+    if picture.ndim == 3 and picture.shape[0] in (1, 3) and picture.shape[-1] not in (1, 3):
+        picture = picture.transpose(1, 2, 0)
+    if picture.ndim == 3 and picture.shape[-1] == 1:
+        picture = picture[..., 0]
+    if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[-1] != 3):
+        raise ValueError(f"a picture must be (H, W), (3, H, W) or (H, W, 3), got shape {picture.shape}")
+    return picture
+
+
+def _limits(pictures, limits):
+    if limits == "own":
+        return {"cmap": "gray"}
+    if limits == "full":
+        return {"cmap": "gray", "vmin": 0, "vmax": 1}
+    if limits == "signed":
+        limits = max(float(np.abs(p).max()) for p in pictures) or 1.0
+    if isinstance(limits, str):
+        raise ValueError(f"limits must be 'full', 'own', 'signed' or a number, got {limits!r}")
+    return {"cmap": "RdBu_r", "vmin": -limits, "vmax": limits}
+
+
+def _grid(ax, array, fmt, options):
+    if options["cmap"] == "gray":
+        options = {"cmap": "Blues", "vmin": array.min(), "vmax": array.max() + (array.max() == array.min())}
+    shades = ax.imshow(array, alpha=0.6, **options)
+    ax.axis("on")
+    ax.spines[:].set_visible(True)
+    ax.set_xticks(np.arange(array.shape[1] + 1) - 0.5)
+    ax.set_yticks(np.arange(array.shape[0] + 1) - 0.5)
+    ax.grid(color="#777777", linewidth=0.6)
+    ax.tick_params(length=0, labelbottom=False, labelleft=False)
+    _numbers(ax, array, fmt or ("d" if np.all(array == np.round(array)) else ".2f"), shades)
+
+
+def _numbers(ax, array, fmt, shades):
+    """Write each number on its cell, in black or white, whichever is clearer."""
+    colours = shades.to_rgba(shades.get_array())[..., :3]
+    opacity = shades.get_alpha() or 1
+    dark = (opacity * colours + 1 - opacity) @ (0.299, 0.587, 0.114) < 0.5
+    for (row, column), value in np.ndenumerate(array):
+        text = format(int(value) if fmt == "d" else value, fmt)
+        colour = "white" if dark[row, column] else "black"
+        ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=10)
