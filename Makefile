@@ -39,7 +39,8 @@ $(STAMP): requirements.txt pyproject.toml
 install: $(STAMP)
 
 book: $(STAMP)
-	$(BIN)/jupyter-book build -W -n --keep-going .
+	@# a build that failed is forgotten: the next one would not repeat the warnings of pages it keeps
+	$(BIN)/jupyter-book build -W -n --keep-going . || { rm -rf _build; exit 1; }
 	@echo
 	@echo 'The book: open $(CURDIR)/$(SITE)/index.html in your browser.'
 
@@ -51,7 +52,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: lint book
+test: lint
 	$(PY) -m pytest tests
 	$(PY) -m pytest --nbval-lax --nbval-cell-timeout=900 -p no:cacheprovider notebooks
 	@echo

@@ -36,9 +36,9 @@ def fit(model, train, test=None, *, epochs=10, batch_size=16, lr=1e-3, optimizer
 
     train, test: `ImageSet`s, whose pictures become floats in [0, 1]. optimizer: Adam(lr) if None. augment: a function
     (batch, generator) -> batch for training pictures; normalise: a function batch -> batch for all. seed: of the
-    shuffling, the augmentation and dropout; the global generators stay as they were. device: CUDA, then MPS, then the CPU if None.
-    Raises ValueError for an empty set, epochs or batch_size below 1, and
-    FloatingPointError when the loss is no longer finite.
+    shuffling, the augmentation and dropout; the global generators stay as they were. device: CUDA, then MPS, then
+    the CPU if None. Raises ValueError for an empty set, epochs or batch_size below 1, and FloatingPointError when
+    the loss is no longer finite.
     """
     _check(train, epochs, batch_size)
     device = torch.device(device or best_device())

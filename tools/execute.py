@@ -21,6 +21,13 @@ LANGUAGE_INFO = {"file_extension": ".py", "mimetype": "text/x-python", "name": "
 # a path below somebody's home, of a virtual environment, of a temporary folder, or of this checkout
 HERE = "|".join(re.escape(str(path)) for path in (NOTEBOOKS.parent, Path.home(), Path(tempfile.gettempdir())))
 MACHINE_PATH = re.compile(rf"(?:{HERE}|/home/|/Users/|/root/|/tmp/|[A-Z]:\\+Users\\|site-packages|\.venv/)\S*")
+# The first code cell of every chapter; a test compares them.
+SET_UP = """\
+try:
+    from helpers import plot
+except ImportError:  # Colab or a bare Jupyter: fetch the book's package, keep the installed torch
+    %pip install --quiet --no-deps git+https://github.com/inside-cnns/inside-cnns
+    from helpers import plot  # still failing? Run the line above by itself: PyPI's `helpers` is another package"""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
