@@ -31,6 +31,7 @@ CIFAR10_URLS = (
 CIFAR10_MD5 = "c58f30108f718f92721af3b95e74349a"
 CALTECH101_URLS = ("https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip",)
 CALTECH101_MD5 = "3138e1922a9193bfa496528edbbc45d0"
+CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff"}
 PHOTOS = {"astronaut": "astronaut", "brick": "brick", "cat": "chelsea", "coffee": "coffee", "coins": "coins"}
 PHOTOS |= {"grass": "grass", "moon": "moon", "page": "page", "rocket": "rocket"}
@@ -53,7 +54,7 @@ def cifar10():
             return sets
     urls = [os.environ[k] for k in ("INSIDE_CNNS_CIFAR10_URL",) if os.environ.get(k)] or CIFAR10_URLS
     if archive := _archive("cifar-10-python.tar.gz", urls, CIFAR10_MD5):
-        _place(archive, "cifar-10-batches-py", "cifar-10-batches-py")
+        download.unpack(archive, "cifar-10-batches-py", home() / "cifar-10-batches-py")
         return _cifar10_batches()
     return scenes(10_000, seed=0), scenes(2_000, seed=1)
 
@@ -67,8 +68,10 @@ def caltech101(classes=None, size=224):
     """
     folder = home() / "caltech101" / "101_ObjectCategories"
     if not folder.is_dir() and (archive := _archive("caltech-101.zip", CALTECH101_URLS, CALTECH101_MD5)):
-        inner = download.unpack(archive, home() / "caltech-101-archive") / "caltech-101"
-        _place(inner / "101_ObjectCategories.tar.gz", "101_ObjectCategories", "caltech101/101_ObjectCategories")
+        inner = folder.with_suffix(".tar.gz")
+        download.unpack(archive, f"caltech-101/{inner.name}", inner)
+        download.unpack(inner, folder.name, folder)
+        inner.unlink()
     if not folder.is_dir():
         names = list(SHAPES)[: len(classes)] if classes is not None else list(SHAPES)
         return scenes(80 * len(names), size, seed=2, classes=names)
@@ -135,14 +138,6 @@ def _archive(name, urls, md5):
         return None
 
 
-def _place(archive, inside, target):
-    """Move one folder of an archive to its place in the data home, whole or not at all."""
-    target = home() / target
-    unpacked = download.unpack(archive, home() / f"{Path(archive).name}-unpacked")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(unpacked / inside, target)
-
-
 def _cifar10_batches():
     """CIFAR-10 as torchvision keeps it, its checksums verified by torchvision; None if it is not there."""
     if not (home() / "cifar-10-batches-py").is_dir():
@@ -174,7 +169,7 @@ def _cifar10_folders():
     cache = folder / "decoded.npz"
     stamp = _fingerprint(folder)
     if not (arrays := _load(cache, stamp)):
-        sets = [image_folder(folder / part, size=None) for part in ("train", "test")]
+        sets = [_cifar10_folder(folder / part) for part in ("train", "test")]
         arrays = {"stamp": stamp, "classes": sets[0].classes}
         for part, s in zip(("train", "test"), sets):
             arrays |= {f"{part}_images": s.images.numpy(), f"{part}_labels": s.labels.numpy()}
@@ -185,6 +180,16 @@ def _cifar10_folders():
         ImageSet(torch.from_numpy(arrays[f"{p}_images"]), torch.from_numpy(arrays[f"{p}_labels"]), classes, source)
         for p in ("train", "test")
     )
+
+
+def _cifar10_folder(path):
+    names = _classes(path) if path.is_dir() else []
+    if lost := sorted(set(CIFAR10_CLASSES) ^ set(names)):
+        raise ValueError(f"{path} should hold the ten class folders of CIFAR-10; missing or unknown: {', '.join(lost)}")
+    found = image_folder(path)
+    if (size := tuple(found.images.shape[2:])) != (32, 32):
+        raise ValueError(f"the pictures in {path} should be 32x32 pixels, they are {size[1]}x{size[0]}")
+    return found
 
 
 def _fingerprint(folder):

@@ -32,16 +32,13 @@ def fetch(urls, path, md5):
     raise OSError(f"could not download {path.name}:\n" + "\n".join(answers))
 
 
-def unpack(archive, folder):
-    """Unpack a .tar, .tar.gz or .zip into `folder`, which appears only once it is whole; one already there stays."""
-    folder = Path(folder)
-    if folder.exists():
-        return folder
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpacking-") as scratch:
-        whole = Path(scratch) / folder.name
-        _extract(Path(archive), whole)
-        os.replace(whole, folder)
-    return folder
+def unpack(archive, inside, target):
+    """Unpack a .tar, .tar.gz or .zip and move what it calls `inside` to `target`, which appears only when whole."""
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as scratch:
+        _extract(Path(archive), scratch)
+        os.replace(Path(scratch) / inside, target)
 
 
 def write_whole(path, write):

@@ -1,0 +1,331 @@
+"""Loading pictures: three tiers, clear refusals. No test asks the network: downloads come from this machine."""
+
+import hashlib
+import http.server
+import io
+import pickle
+import tarfile
+import threading
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers import data, download
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("INSIDE_CNNS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("INSIDE_CNNS_OFFLINE", "1")
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serve tmp_path/served; yields the folder and its address."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(folder))
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+
+
+def picture(path, colour=(200, 30, 90), size=(32, 32), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path)
+    return path
+
+
+def cifar_folders(home, size=(32, 32)):
+    for part, count in (("train", 3), ("test", 2)):
+        for i, name in enumerate(data.CIFAR10_CLASSES):
+            for k in range(count):
+                picture(home / "cifar10" / part / name / f"{k:04d}.png", (i * 20, k, 7), size)
+
+
+def md5(path):
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def test_offline_and_empty_serves_scenes(home):
+    train, test = data.cifar10()
+    assert (len(train), len(test)) == (10_000, 2_000) and train.images.shape[1:] == (3, 32, 32)
+    assert "drawn" in train.source and len(train.classes) == 10
+    assert not any(home.iterdir())
+
+
+def test_train_and_test_scenes_differ(home):
+    train, test = data.cifar10()
+    known = {image.numpy().tobytes() for image in train.images}
+    assert not any(image.numpy().tobytes() in known for image in test.images)
+
+
+def test_cifar10_from_folders(home):
+    cifar_folders(home)
+    train, test = data.cifar10()
+    assert (len(train), len(test)) == (30, 20) and train.classes == tuple(data.CIFAR10_CLASSES)
+    assert train.labels.tolist() == sorted(list(range(10)) * 3)
+    assert train.images[4, :, 0, 0].tolist() == [20, 1, 7]
+    assert "CIFAR-10" in train.source
+
+
+def test_the_decoded_copy_is_used_and_renewed(home):
+    cifar_folders(home)
+    first = data.cifar10()[0]
+    stamp = (home / "cifar10" / "decoded.npz").stat().st_mtime_ns
+    assert torch.equal(data.cifar10()[0].images, first.images)
+    assert (home / "cifar10" / "decoded.npz").stat().st_mtime_ns == stamp
+    picture(home / "cifar10" / "train" / "cat" / "9999.png")
+    assert len(data.cifar10()[0]) == 31
+    (home / "cifar10" / "decoded.npz").write_bytes(b"half a file")
+    assert len(data.cifar10()[0]) == 31
+
+
+@pytest.mark.parametrize("part, lost", [("train", "dog"), ("test", "ship")])
+def test_cifar10_folders_that_lack_a_class(home, part, lost):
+    cifar_folders(home)
+    folder = home / "cifar10" / part / lost
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    with pytest.raises(ValueError, match=f"{part}.*{lost}"):
+        data.cifar10()
+
+
+def test_cifar10_folders_of_another_size(home):
+    cifar_folders(home, size=(28, 28))
+    with pytest.raises(ValueError, match="32x32.*28x28"):
+        data.cifar10()
+
+
+def make_batches(folder, monkeypatch):
+    """CIFAR-10 in torchvision's layout, tiny, with torchvision told its checksums."""
+    from torchvision.datasets import CIFAR10
+
+    base = folder / "cifar-10-batches-py"
+    base.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    sums = {}
+    for name in ["data_batch_1", "test_batch"]:
+        content = {"data": rng.integers(0, 256, (4, 3072), dtype=np.uint8), "labels": [0, 3, 9, 1]}
+        (base / name).write_bytes(pickle.dumps(content))
+        sums[name] = md5(base / name)
+    (base / "batches.meta").write_bytes(pickle.dumps({"label_names": data.CIFAR10_CLASSES}))
+    monkeypatch.setattr(CIFAR10, "train_list", [["data_batch_1", sums["data_batch_1"]]])
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
+    meta = CIFAR10.meta | {"md5": md5(base / "batches.meta")}
+    monkeypatch.setattr(CIFAR10, "meta", meta)
+    return base
+
+
+def test_cifar10_from_batches(home, monkeypatch):
+    base = make_batches(home, monkeypatch)
+    train, test = data.cifar10()
+    stored = pickle.loads((base / "data_batch_1").read_bytes())
+    assert train.images.flatten(1).tolist() == stored["data"].tolist()
+    assert train.labels.tolist() == [0, 3, 9, 1] and test.images.shape == (4, 3, 32, 32)
+
+
+def test_damaged_batches_are_named(home, monkeypatch):
+    base = make_batches(home, monkeypatch)
+    (base / "data_batch_1").write_bytes(b"cut")
+    with pytest.raises(ValueError, match="cifar-10-batches-py is damaged or incomplete"):
+        data.cifar10()
+    assert (base / "data_batch_1").read_bytes() == b"cut"
+
+
+def test_cifar10_is_downloaded_from_the_address_in_the_environment(home, server, monkeypatch, tmp_path):
+    served, address = server
+    make_batches(tmp_path / "made", monkeypatch)
+    with tarfile.open(served / "c.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "made" / "cifar-10-batches-py", "cifar-10-batches-py")
+    monkeypatch.setenv("INSIDE_CNNS_OFFLINE", "0")
+    monkeypatch.setenv("INSIDE_CNNS_CIFAR10_URL", f"{address}/c.tar.gz")
+    monkeypatch.setattr(data, "CIFAR10_MD5", md5(served / "c.tar.gz"))
+    train, _ = data.cifar10()
+    assert len(train) == 4 and "CIFAR-10" in train.source
+    assert sorted(p.name for p in home.iterdir()) == ["cifar-10-batches-py", "cifar-10-python.tar.gz"]
+
+
+def test_no_network_warns_and_serves_scenes(home, monkeypatch):
+    monkeypatch.setenv("INSIDE_CNNS_OFFLINE", "0")
+    monkeypatch.setenv("INSIDE_CNNS_CIFAR10_URL", "http://127.0.0.1:9/nothing.tar.gz")
+    with pytest.warns(UserWarning, match=r"could not download cifar-10-python.tar.gz(.|\n)*127.0.0.1:9"):
+        train, _ = data.cifar10()
+    assert "drawn" in train.source
+    assert not any(home.iterdir())
+
+
+def caltech_folders(home):
+    root = home / "caltech101" / "101_ObjectCategories"
+    for i, name in enumerate(("BACKGROUND_Google", "butterfly", "kangaroo")):
+        for k in range(2):
+            picture(root / name / f"image_{k:04d}.jpg", (60 * i, 0, 0), (40 + 10 * i, 30))
+
+
+def test_caltech101(home):
+    caltech_folders(home)
+    every = data.caltech101(size=24)
+    assert every.classes == ("butterfly", "kangaroo") and every.images.shape == (4, 3, 24, 24)
+    one = data.caltech101(["kangaroo"], size=24)
+    assert one.classes == ("kangaroo",) and abs(int(one.images[0, 0, 0, 0]) - 120) < 4
+    with pytest.raises(ValueError, match="unknown Caltech-101 class 'kangaro'; did you mean kangaroo"):
+        data.caltech101(["kangaro"])
+
+
+def test_caltech101_offline(home):
+    drawn = data.caltech101(["butterfly", "kangaroo", "sunflower"], size=48)
+    assert len(drawn.classes) == 3 and drawn.images.shape == (240, 3, 48, 48) and "drawn" in drawn.source
+
+
+def test_caltech101_is_downloaded(home, server, monkeypatch, tmp_path):
+    served, address = server
+    caltech_folders(tmp_path / "made")
+    with tarfile.open(tmp_path / "inner.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "made" / "caltech101" / "101_ObjectCategories", "101_ObjectCategories")
+    with zipfile.ZipFile(served / "c.zip", "w") as archive:
+        archive.write(tmp_path / "inner.tar.gz", "caltech-101/101_ObjectCategories.tar.gz")
+    monkeypatch.setenv("INSIDE_CNNS_OFFLINE", "")
+    monkeypatch.setattr(data, "CALTECH101_URLS", (f"{address}/c.zip",))
+    monkeypatch.setattr(data, "CALTECH101_MD5", md5(served / "c.zip"))
+    assert len(data.caltech101(size=20)) == 4
+    assert (home / "caltech101" / "101_ObjectCategories" / "butterfly").is_dir()
+
+
+def test_fetch_tries_the_next_mirror_and_leaves_no_parts(server, tmp_path):
+    served, address = server
+    (served / "good").write_bytes(b"whole" * 1000)
+    (served / "cut").write_bytes(b"whole" * 10)
+    target = tmp_path / "down" / "file"
+    download.fetch([f"{address}/absent", f"{address}/cut", f"{address}/good"], target, md5(served / "good"))
+    assert target.read_bytes() == b"whole" * 1000 and [p.name for p in target.parent.iterdir()] == ["file"]
+
+
+def test_fetch_says_what_each_address_answered(server, tmp_path):
+    served, address = server
+    (served / "cut").write_bytes(b"x")
+    with pytest.raises(OSError, match=r"absent: .*404(.|\n)*cut: .*damaged or incomplete"):
+        download.fetch([f"{address}/absent", f"{address}/cut"], tmp_path / "down" / "file", "0" * 32)
+    assert not any((tmp_path / "down").iterdir())
+
+
+def test_a_truncated_archive_in_the_home_is_named_and_kept(home):
+    (home / "cifar-10-python.tar.gz").write_bytes(b"half")
+    with pytest.raises(ValueError, match="cifar-10-python.tar.gz is damaged or incomplete: its md5"):
+        data.cifar10()
+    assert (home / "cifar-10-python.tar.gz").read_bytes() == b"half"
+
+
+def test_unpacking_a_broken_archive_leaves_nothing(tmp_path):
+    broken = io.BytesIO()
+    with tarfile.open(fileobj=broken, mode="w:gz") as tar:
+        info = tarfile.TarInfo("inside/a")
+        info.size = 100_000
+        tar.addfile(info, io.BytesIO(np.random.default_rng(0).bytes(100_000)))
+    (tmp_path / "a.tar.gz").write_bytes(broken.getvalue()[:5000])
+    with pytest.raises((OSError, EOFError, tarfile.TarError)):
+        download.unpack(tmp_path / "a.tar.gz", "inside", tmp_path / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+def test_write_whole_keeps_the_old_file_on_failure(tmp_path):
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+
+    def fail(path):
+        open(path, "w").write("half")
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError):
+        download.write_whole(target, fail)
+    assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_image_folder_takes_mixed_modes_and_sizes(tmp_path):
+    picture(tmp_path / "a" / "grey.png", 120, (20, 30), "L")
+    picture(tmp_path / "a" / "rgb.jpg", (250, 0, 0), (40, 20))
+    picture(tmp_path / "a" / "clear.png", (0, 0, 255, 0), (25, 25), "RGBA")
+    picture(tmp_path / "b" / "cmyk.jpg", (0, 0, 0, 0), (33, 21), "CMYK")
+    picture(tmp_path / "b" / "bits.png", 1, (33, 21), "1")
+    palette = Image.new("P", (30, 30), 1)
+    palette.putpalette([0, 0, 0, 10, 200, 30])
+    palette.save(tmp_path / "b" / "palette.png")
+    (tmp_path / "b" / "notes.txt").write_text("not a picture")
+    (tmp_path / ".hidden").mkdir()
+    loaded = data.image_folder(tmp_path, size=(16, 24))
+    assert loaded.images.shape == (6, 3, 16, 24) and loaded.classes == ("a", "b")
+    colours = loaded.images[:, :, 8, 8].tolist()
+    assert colours[0] == [255, 255, 255], "transparent lies on white"
+    assert colours[1] == [120, 120, 120] and colours[2][0] > 240
+    assert colours[5] == [10, 200, 30] and colours[3] == [255, 255, 255]
+
+
+def test_image_folder_keeps_one_size_and_refuses_two(tmp_path):
+    picture(tmp_path / "a" / "1.png", size=(20, 30))
+    assert data.image_folder(tmp_path).images.shape == (1, 3, 30, 20)
+    picture(tmp_path / "a" / "2.png", size=(21, 30))
+    with pytest.raises(ValueError, match="2.png is 21x30 pixels, 1.png is 20x30: pass size="):
+        data.image_folder(tmp_path)
+
+
+def test_pictures_are_turned_upright(tmp_path):
+    turned = Image.new("RGB", (40, 20))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    assert data.photo(tmp_path / "turned.jpg").shape == (3, 40, 20)
+
+
+def test_image_folder_names_what_is_wrong(tmp_path):
+    with pytest.raises(ValueError, match="nowhere is not a folder"):
+        data.image_folder(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="holds no class folders"):
+        data.image_folder(tmp_path)
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ValueError, match="class folder .*a holds no pictures"):
+        data.image_folder(tmp_path)
+    deep = Image.fromarray(np.full((8, 8), 40_000, np.uint16))
+    deep.save(tmp_path / "a" / "deep.png")
+    with pytest.raises(ValueError, match="deep.png has more than 8 bits a channel"):
+        data.image_folder(tmp_path)
+    whole = picture(tmp_path / "b" / "cut.jpg", size=(200, 200)).read_bytes()
+    (tmp_path / "b" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "a" / "deep.png").unlink()
+    picture(tmp_path / "a" / "fine.png")
+    with pytest.raises(ValueError, match="cut.jpg cannot be read as a picture"):
+        data.image_folder(tmp_path, size=8)
+
+
+@pytest.mark.parametrize("name", list(data.PHOTOS))
+def test_every_photo_is_there_without_network(name, home):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shot = data.photo(name)
+    assert shot.dtype == torch.uint8 and shot.shape[0] == 3 and min(shot.shape[1:]) > 100 and shot.float().std() > 10
+    assert data.photo(name, size=32).shape == (3, 32, 32)
+
+
+def test_photo_names_what_is_wrong(tmp_path):
+    with pytest.raises(ValueError, match="unknown photograph 'cofee'; did you mean coffee"):
+        data.photo("cofee")
+    with pytest.raises(ValueError, match="there is no picture .*mine.jpg"):
+        data.photo(tmp_path / "mine.jpg")
+    (tmp_path / "mine.jpg").write_text("words")
+    with pytest.raises(ValueError, match="mine.jpg cannot be read as a picture"):
+        data.photo(tmp_path / "mine.jpg")
+    with pytest.raises(ValueError, match="size must be at least 1 pixel"):
+        data.photo("cat", size=0)

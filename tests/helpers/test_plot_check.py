@@ -1,0 +1,116 @@
+"""Figures show what they are given; checkers of the exercises judge it."""
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from helpers import plot
+from helpers.check import array_hint, checker, number_hint
+from helpers.train import History
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def shown(figure):
+    return [ax.images[0] for ax in figure.axes if ax.images]
+
+
+def test_images_take_every_layout():
+    rng = np.random.default_rng(0)
+    pictures = [rng.random((8, 9)), torch.rand(3, 8, 9), rng.random((8, 9, 3)), torch.rand(1, 8, 9)]
+    figure = plot.images(pictures, ["a", "b", "c", "d"], columns=3, source="nowhere")
+    assert [im.get_array().shape for im in shown(figure)] == [(8, 9), (8, 9, 3), (8, 9, 3), (8, 9)]
+    assert [ax.get_title() for ax in figure.axes][:4] == ["a", "b", "c", "d"]
+    assert "nowhere" in figure.get_supxlabel()
+    np.testing.assert_allclose(shown(figure)[1].get_array(), pictures[1].permute(1, 2, 0))
+
+
+def test_bytes_and_floats_may_stand_side_by_side():
+    figure = plot.images([np.full((4, 4), 255, np.uint8), np.ones((4, 4))])
+    assert [im.norm(im.get_array()).max() for im in shown(figure)] == [1, 1]
+
+
+def test_signed_maps_share_one_centred_scale():
+    figure = plot.images([np.array([[-1.0, 2.0]]), np.array([[0.5, -4.0]])], limits="signed")
+    assert [im.get_clim() for im in shown(figure)] == [(-4, 4), (-4, 4)]
+    assert shown(figure)[0].get_cmap().name == "RdBu_r"
+    assert [im.get_clim() for im in shown(plot.images([np.eye(3)], limits=0.5))] == [(-0.5, 0.5)]
+
+
+def test_images_name_what_is_wrong():
+    with pytest.raises(ValueError, match="2 pictures but 1 titles"):
+        plot.images([np.eye(3)] * 2, ["one"])
+    with pytest.raises(ValueError, match=r"got shape \(2, 3, 3\)"):
+        plot.images([np.zeros((2, 3, 3))])
+    with pytest.raises(ValueError, match="limits must be"):
+        plot.images([np.eye(3)], limits="jet")
+
+
+def test_grids_write_each_number_in_its_cell():
+    figure = plot.grids([np.array([[1, -2], [3, 4]]), np.array([[0.5]])], ["x", "w"], marks=[(0, 1, 0, 1, 2)])
+    cells = {t.get_position(): t.get_text() for t in figure.axes[0].texts}
+    assert cells == {(0, 0): "1", (1, 0): "-2", (0, 1): "3", (1, 1): "4"}
+    assert figure.axes[1].texts[0].get_text() == "0.50"
+    (frame,) = figure.axes[0].patches
+    assert frame.get_xy() == (-0.5, 0.5) and (frame.get_width(), frame.get_height()) == (2, 1)
+
+
+def test_curves_draw_both_sets():
+    history = History([1.0, 0.5], [0.4, 0.8], [1.1, 0.9], [0.3, 0.6], [1.0, 1.0])
+    lines = {line.get_label(): line.get_ydata() for line in plot.curves({"net": history}).axes[0].lines}
+    assert list(lines["net, train"]) == [0.4, 0.8] and list(lines["net, test"]) == [0.3, 0.6]
+    assert "nats" in plot.curves(history, "loss").axes[0].get_ylabel()
+
+
+def test_confusion_colours_by_row():
+    figure = plot.confusion(torch.tensor([[3, 1], [0, 0]]), ["a", "b"], "here")
+    assert shown(figure)[0].get_array().tolist() == [[0.75, 0.25], [0, 0]]
+    assert [t.get_text() for t in figure.axes[0].texts] == ["3", "1", "0", "0"]
+
+
+def test_numbers_can_be_read_on_their_cells():
+    figure = plot.grids([np.array([[0, 100]])])
+    assert [t.get_color() for t in figure.axes[0].texts] == ["black", "white"]
+
+
+@checker
+def three(answer):
+    """Exercise 0.0.
+    That is the number.
+    """
+    return number_hint(answer, 3, {2: "You left out the last one."})
+
+
+@pytest.mark.parametrize(
+    "answer, right, words",
+    [
+        (3, True, "✓ Right. That is the number."),
+        (2, False, "✗ Not yet. You left out the last one."),
+        (5, False, "5 is too large"),
+        (torch.tensor(1), False, "1 is too small"),
+        (..., None, "No answer yet"),
+        ("three", False, "could not be checked (ValueError"),
+        (None, False, "could not be checked (TypeError"),
+    ],
+)
+def test_checkers(answer, right, words):
+    verdict = three(answer)
+    assert verdict.right is right and words in repr(verdict)
+
+
+def test_array_hint():
+    expected = np.arange(6.0).reshape(2, 3)
+    assert array_hint(expected.tolist(), expected) is None
+    assert array_hint(torch.from_numpy(expected), expected) is None
+    assert "(3, 2); it should be (2, 3)" in array_hint(expected.T, expected)
+    assert array_hint(-expected, expected, [(-expected, "The sign.")]) == "The sign."
+    assert "1 of 6 numbers differ; the first one is at index (1, 0)" in array_hint([[0, 1, 2], [9, 4, 5]], expected)
+    assert "6 of 6" in array_hint(np.full((2, 3), np.nan), expected)
