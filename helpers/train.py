@@ -69,7 +69,7 @@ def train_epoch(model, data, optimizer, batch_size, generator, augment=None, nor
     model.eval()
 
 
-def evaluate(model, data, normalise=None, batch_size=1000):
+def evaluate(model, data, normalise=None, batch_size=100):
     """(mean loss in nats, accuracy from 0 to 1) over the whole set, in eval mode; every picture counts once."""
     scores = logits(model, data, normalise, batch_size)
     loss = F.cross_entropy(scores, data.labels)
@@ -77,7 +77,7 @@ def evaluate(model, data, normalise=None, batch_size=1000):
 
 
 @torch.no_grad()
-def logits(model, data, normalise=None, batch_size=1000):
+def logits(model, data, normalise=None, batch_size=100):
     """The model's scores for every picture, (N, n_classes) on the CPU, in eval mode; the mode is then restored."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
