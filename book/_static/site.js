@@ -17,7 +17,20 @@ function nameSolutions() {
   }
 }
 
-document.addEventListener("DOMContentLoaded", nameSolutions);
+// Landmarks and roles that the theme leaves out, or that newer standards have dropped.
+function repairRoles() {
+  const sidebar = document.querySelector(".bd-sidebar-primary");
+  if (sidebar) {
+    sidebar.setAttribute("role", "region");
+    sidebar.setAttribute("aria-label", "Book");
+  }
+  for (const entry of document.querySelectorAll(".citation-list, [role=doc-biblioentry]")) entry.removeAttribute("role");
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  nameSolutions();
+  repairRoles();
+});
 window.addEventListener("load", () => {
   makeScrollersReachable();
   if (window.MathJax?.startup?.promise) window.MathJax.startup.promise.then(makeScrollersReachable);

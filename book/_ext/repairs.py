@@ -1,0 +1,19 @@
+"""A repair of the built pages that no option offers."""
+
+from __future__ import annotations
+
+
+def drop_repeated_scripts(app, pagename, templatename, context, doctree) -> None:
+    """Sphinx 7.4 registers what sphinx-thebe adds twice, and declaring a constant twice is an error."""
+    seen, kept = set(), []
+    for script in context.get("script_files", []):
+        what = (str(script.filename or ""), script.attributes.get("body"))
+        if what not in seen:
+            seen.add(what)
+            kept.append(script)
+    context["script_files"][:] = kept
+
+
+def setup(app) -> dict:
+    app.connect("html-page-context", drop_repeated_scripts, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
