@@ -1,4 +1,4 @@
-"""What the experiments share: tables as CSV that a second run continues, with the versions and the machine in each row."""
+"""What the experiments share: tables as CSV that a second run continues, versions and machine in each row."""
 
 import csv
 import os
