@@ -113,7 +113,7 @@ def test_modes_are_used(sets):
             return super().forward(x)
 
     train.fit(Spy(), *sets, epochs=1, batch_size=100)
-    assert Spy.modes == [True, True, False, False]
+    assert Spy.modes[:2] == [True, True] and len(Spy.modes) > 3 and not any(Spy.modes[2:])
 
 
 def test_augment_and_normalise_reach_the_right_pictures(sets):
