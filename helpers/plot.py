@@ -16,6 +16,13 @@ STYLE = Path(__file__).with_name("inside.mplstyle")
 plt.style.use(STYLE)
 
 
+def subplots(*args, **options):
+    """`plt.subplots`, its figure closed: a notebook shows it as a last expression, and not again at the cell's end."""
+    figure, axes = plt.subplots(*args, **options)
+    plt.close(figure)
+    return figure, axes
+
+
 def images(pictures, titles=None, columns=None, limits="full", source=None, size=1.8):
     """A grid of pictures: (H, W), (3, H, W) or (H, W, 3) each, arrays or tensors.
 
@@ -30,7 +37,7 @@ def images(pictures, titles=None, columns=None, limits="full", source=None, size
     rows = -(-len(pictures) // columns)
     ratio = pictures[0].shape[0] / pictures[0].shape[1]
     height = size * ratio + (0.3 if any(titles) else 0.05)
-    figure, axes = plt.subplots(rows, columns, squeeze=False, figsize=(size * columns, height * rows))
+    figure, axes = subplots(rows, columns, squeeze=False, figsize=(size * columns, height * rows))
     options = _limits(pictures, limits)
     for ax, picture, title in zip(axes.flat, pictures, titles):
         ax.imshow(picture if limits != "full" or picture.dtype != np.uint8 else picture / 255, **options)
@@ -51,7 +58,7 @@ def grids(arrays, titles=None, limits="own", marks=(), fmt=None, size=0.45, colu
     columns = columns or len(arrays)
     widths = [max(a.shape[1] for a in arrays[c::columns]) for c in range(columns)]
     heights = [max(a.shape[0] for a in arrays[r : r + columns]) for r in range(0, len(arrays), columns)]
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         len(heights), columns, squeeze=False, width_ratios=widths, height_ratios=heights,
         figsize=(size * (sum(widths) + columns), size * (sum(heights) + 1.2 * len(heights))),
     )  # fmt: skip
@@ -74,7 +81,7 @@ def outline(ax, row, column, height, width, colour="#D55E00", **options):
 def curves(histories, what="accuracy", title=None, source=None):
     """Training (dashed) and test (solid) curves per epoch of one History, or of several in a dict by name."""
     histories = histories if isinstance(histories, dict) else {"": histories}
-    figure, ax = plt.subplots(figsize=(6, 3.6))
+    figure, ax = subplots(figsize=(6, 3.6))
     for i, (name, history) in enumerate(histories.items()):
         for part, style in (("train", "--"), ("test", "-")):
             values = getattr(history, f"{part}_{what}")
@@ -91,7 +98,7 @@ def confusion(matrix, classes, source=None):
     matrix = np.asarray(matrix)
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = 1.6 + 0.5 * len(classes)
-    figure, ax = plt.subplots(figsize=(side, side))
+    figure, ax = subplots(figsize=(side, side))
     _numbers(ax, matrix, "d", ax.imshow(share, cmap="Blues", vmin=0, vmax=1))
     ax.set(xticks=range(len(classes)), yticks=range(len(classes)), xlabel="predicted", ylabel="true")
     ax.set_xticklabels(classes, rotation=45, ha="right")
