@@ -17,7 +17,7 @@ from nbclient.exceptions import CellExecutionError
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 MAX_BYTES = 2_000_000
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
-LANGUAGE_INFO = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"}
+LANGUAGE_INFO = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
 # a path below somebody's home, of a virtual environment, of a temporary folder, or of this checkout
 HERE = "|".join(re.escape(str(path)) for path in (NOTEBOOKS.parent, Path.home(), Path(tempfile.gettempdir())))
 MACHINE_PATH = re.compile(rf"(?:{HERE}|/home/|/Users/|/root/|/tmp/|[A-Z]:\\+Users\\|site-packages|\.venv/)\S*")
