@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import yaml
+from docutils import nodes
 from myst_parser.mdit_to_docutils.base import default_slugify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,9 @@ def headings(path: Path) -> list[str]:
 def anchors(path: Path) -> set[str]:
     """What `#...` can point at: headings and hand-written anchors."""
     plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)|[*`$]", r"\1", heading) for heading in headings(path)]
-    return {default_slugify(heading) for heading in plain} | set(re.findall(r'<a id="([^"]+)">', prose(path)))
+    slugs = {default_slugify(heading) for heading in plain}  # what `](#...)` means
+    on_site = {nodes.make_id(heading) for heading in plain}  # what `href="#..."` means
+    return slugs | on_site | set(re.findall(r'<a id="([^"]+)">', prose(path)))
 
 
 def shows_image(cell) -> bool:

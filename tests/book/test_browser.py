@@ -48,6 +48,10 @@ def test_page_is_sound(visit, address, name, mode):
     others = [url for url in page.asked if urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc != here]
     assert others == []
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+    unknown = page.locator(
+        "mjx-container [style*='color: red']"
+    ).all_inner_texts()  # how MathJax shows a misspelt command
+    assert unknown == []
     for details in page.locator(".bd-article details").all():
         details.evaluate("details => details.open = true")  # what is folded must be readable, too
     results = Axe().run(page)
