@@ -279,6 +279,9 @@ def _moved(before, h, w):
     """The map after a call that took the units' coordinates to `h` and `w`."""
     axes, first, step = zip(_locate(h), _locate(w))
     flattened = len(set(axes) - {None}) < 2
+    was_flattened = before.axes[0] is not None and before.axes[0] == before.axes[1]
+    if was_flattened and (any(first) or set(step) != {1}):
+        raise NotImplementedError("it takes a flattened map apart")
     if min(step) < 0 or (0 in step and not flattened):
         raise NotImplementedError("it rearranges positions unevenly")
     return before.slide(1, np.maximum(step, 1), np.negative(first))._replace(axes=axes)

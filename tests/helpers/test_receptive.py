@@ -204,6 +204,10 @@ FUNCTIONS = {
     "space to depth": (lambda net, x: torch.cat([x[..., ::2, ::2], x[..., 1::2, 1::2]], 1), square(2, 2, 0)),
     "channel slices": (lambda net, x: torch.cat(net.a(x).chunk(3, 1)[::2], 1), square(3, 1, 0)),
     "channel mean": (lambda net, x: net.a(x).mean(1)[:, None] * x[..., 1:-1, 1:-1], square(3, 1, 0)),
+    "mean over channels that come last": (
+        lambda net, x: net.a(x).permute(0, 2, 3, 1).mean(-1)[:, None] + x[..., 2:, 2:],
+        ReceptiveField((3, 3), (1, 1), (0, 0)),
+    ),
     "channel maximum": (lambda net, x: net.a(x).max(1, keepdim=True)[0], square(3, 1, 0)),
     "shuffle": (lambda net, x: net.a(x).view(1, 3, 1, 22, 22).transpose(1, 2).reshape(1, 3, 22, 22), square(3, 1, 0)),
     "last axis": (
@@ -264,6 +268,20 @@ def test_one_axis_only():
         lambda net, x: net.a(F.adaptive_avg_pool2d(x, (1, None))) + x, (3, 8, 9), a=conv((1, 3), padding=(0, 1))
     )
     assert field == ReceptiveField((8, 3), (0, 1), (0, 1))
+
+
+def test_pooling_a_single_unit_changes_nothing():
+    assert out_of(lambda net, x: F.adaptive_avg_pool2d(net.a(x), 1), (3, 5, 5), a=conv(5)) == square(5, 1, 0)
+
+
+def test_normalising_a_single_unit_changes_nothing():
+    assert out_of(lambda net, x: F.group_norm(net.a(x), 1), (3, 5, 5), a=conv(5)) == square(5, 1, 0)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU6(), nn.Hardsigmoid(), nn.Hardtanh(0, 0.4), nn.Tanh(), nn.GELU()])
+def test_saturating_activations_stay_alive(activation):
+    stages = [nn.Sequential(conv(3), nn.BatchNorm2d(3), activation) for _ in range(3)]
+    assert assert_agree(nn.Sequential(*stages), "2", 24) == square(7, 1, 0)
 
 
 def test_linear_on_the_last_axis_of_a_map_mixes_columns():
@@ -401,6 +419,7 @@ UNKNOWN = {
     "splits the picture's axes": lambda net, x: x.view(1, 3, 8, 2, 16),
     "unevenly": lambda net, x: x[:, :, [0, 3, 1]],
     "it rearranges": lambda net, x: torch.cat([x, x], 2),
+    "flattened map apart": lambda net, x: x.flatten(2)[:, :, 1:],
     "other than the picture's": lambda net, x: F.avg_pool2d(x.permute(0, 2, 3, 1), 2),
     "do not correspond": lambda net, x: x + x.transpose(2, 3),
     "positions do not correspond": lambda net, x: x + x[:, :, :1],
