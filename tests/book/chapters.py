@@ -43,12 +43,18 @@ def headings(path: Path) -> list[str]:
     return re.findall(r"^#{1,4} +(.+?) *$", prose(path), re.M)
 
 
-def anchors(path: Path) -> set[str]:
-    """What `#...` can point at: headings and hand-written anchors."""
-    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)|[*`$]", r"\1", heading) for heading in headings(path)]
-    slugs = {default_slugify(heading) for heading in plain}  # what `](#...)` means
-    on_site = {nodes.make_id(heading) for heading in plain}  # what `href="#..."` means
-    return slugs | on_site | set(re.findall(r'<a id="([^"]+)">', prose(path)))
+def _titles(path: Path) -> list[str]:
+    return [re.sub(r"\[([^\]]*)\]\([^)]*\)|[*`$]", r"\1", heading) for heading in headings(path)]
+
+
+def slugs(path: Path) -> set[str]:
+    """What links in Markdown, `](#...)`, can point at: headings, by MyST's names for them."""
+    return {default_slugify(title) for title in _titles(path)}
+
+
+def ids(path: Path) -> set[str]:
+    """What links in HTML, `href="#..."`, can point at: hand-written anchors, and headings by the site's names."""
+    return set(re.findall(r'<a id="([^"]+)">', prose(path))) | {nodes.make_id(title) for title in _titles(path)}
 
 
 def shows_image(cell) -> bool:

@@ -91,8 +91,12 @@ def test_every_figure_outside_solutions_has_a_caption(path):
 
 @each_page
 def test_references_within_a_page_resolve(path):
-    used = re.findall(r'href="#([^"]+)"', book.prose(path)) + re.findall(r"\]\(#([^)]+)\)", book.prose(path))
-    assert not set(used) - book.anchors(path)
+    text = book.prose(path)
+    html, markdown = re.findall(r'href="#([^"]+)"', text), re.findall(r"\]\(#([^)]+)\)", text)
+    lost = sorted(set(html) - book.ids(path))
+    assert not lost, f'no <a id="..."> and no heading for href="#...": {lost}'
+    lost = sorted(set(markdown) - book.slugs(path))
+    assert not lost, f'no heading for [...](#...), and equations and figures need <a href="#...">: {lost}'
 
 
 @each_page
@@ -100,7 +104,7 @@ def test_links_to_other_pages_resolve(path):
     for target, anchor in re.findall(r"\]\(([^)#:\s]+\.(?:md|ipynb))(?:#([^)\s]+))?\)", book.prose(path)):
         other = (path.parent / target).resolve()
         assert other.exists(), f"{target} does not exist"
-        assert not anchor or anchor in book.anchors(other), f"{target} has no #{anchor}"
+        assert not anchor or anchor in book.slugs(other), f"{target} has no #{anchor}"
 
 
 @each_chapter
@@ -227,4 +231,4 @@ def test_coursework_entries_are_whole_and_planned_only_while_unwritten():
             assert entry["planned"] not in written, f"Chapter {entry['planned']} is written: {entry}"
         else:
             path = book.ROOT / f"{entry['page']}.ipynb"
-            assert entry["section"] in book.anchors(path), entry
+            assert entry["section"] in book.slugs(path), entry
