@@ -382,7 +382,7 @@ class _Recurrence(fx.Interpreter):
         model, (_, *picture) = type(self.model).__name__, self.picture.shape
         paths = [path.partition("@")[0] for path in node.meta.get("nn_module_stack", ())]
         if not paths:
-            return f"{model} on an input of {_times(picture)}"
+            return f"{model} on an input of {_times(picture)}, call of {node.name}"
         layer = type(self.model.get_submodule(paths[-1])).__name__
         return f"{model} on an input of {_times(picture)}, layer {paths[-1]!r} ({layer})"
 
