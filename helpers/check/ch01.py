@@ -66,16 +66,23 @@ def parameters(answer):
     return number_hint(answer, 16 * 9 * 32 + 16, wrong)
 
 
-@checker
 def true_convolution(function):
+    """Exercise 1.4: not answered yet as long as the function returns `...`."""
+    try:
+        unanswered = function(torch.zeros(2, 2), torch.zeros(1, 1)) is ...
+    except Exception:
+        unanswered = False  # the checker below says what is wrong
+    return _true_convolution(... if unanswered else function)
+
+
+@checker
+def _true_convolution(function):
     """Exercise 1.4.
     It agrees with SciPy's convolve2d."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(6, 7, generator=generator, dtype=torch.double)
     w = torch.randn(3, 2, generator=generator, dtype=torch.double)
     answer = function(x, w)
-    if answer is ...:
-        return "The function still returns ...: write its line and run this cell again."
     valid = {"mode": "valid"}
     wrong = [
         (signal.correlate2d(x, w, **valid), "This is cross-correlation: the kernel has to be flipped first."),

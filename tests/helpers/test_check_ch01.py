@@ -75,7 +75,8 @@ def test_true_convolution():
     padded = ch01.true_convolution(lambda x, w: F.conv2d(x[None, None], w.flip(0, 1)[None, None], padding=(2, 1))[0, 0])
     assert "no padding" in padded.message
     assert "shape" in ch01.true_convolution(lambda x, w: correlate(x, w.flip(0, 1))[None]).message
-    assert "still returns" in ch01.true_convolution(lambda x, w: ...).message
+    assert ch01.true_convolution(lambda x, w: ...).right is None
+    assert ch01.true_convolution(...).right is None
     assert "could not be checked" in ch01.true_convolution(lambda x: x).message
 
 
