@@ -17,13 +17,26 @@ def drop_repeated_scripts(app, pagename, templatename, context, doctree) -> None
 
 
 def keep_own_numbers(app, doctree) -> None:
-    r"""An equation with a \tag has its number: MyST would draw a running one beside it."""
+    r"""An equation with a \tag keeps it: no running number beside it, no `split` around its lines (which allows no tag)."""
     for equation in doctree.findall(nodes.math_block):
-        if r"\tag" in equation.astext():
-            equation["number"] = None
+        text = equation.astext()
+        if r"\tag" not in text:
+            continue
+        equation["number"] = None
+        if r"\\" in text and not equation.get("nowrap"):
+            equation["nowrap"] = True
+            equation.children = [nodes.Text(rf"\[{text}\]")]
+
+
+def drop_empty_heads(app, doctree) -> None:
+    """A table in Markdown must have a head. Where all its cells are empty, the page needs none."""
+    for head in list(doctree.findall(nodes.thead)):
+        if not head.astext().strip() and not list(head.findall(nodes.image)):
+            head.parent.remove(head)
 
 
 def setup(app) -> dict:
     app.connect("html-page-context", drop_repeated_scripts, priority=900)
     app.connect("doctree-read", keep_own_numbers)
+    app.connect("doctree-read", drop_empty_heads)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -27,9 +27,20 @@ function repairRoles() {
   for (const entry of document.querySelectorAll(".citation-list, [role=doc-biblioentry]")) entry.removeAttribute("role");
 }
 
+// The corner of a table is no header if it says nothing.
+function emptyCorners() {
+  for (const head of document.querySelectorAll(".bd-article th")) {
+    if (head.textContent.trim() || head.children.length > 1) continue;
+    const cell = document.createElement("td");
+    cell.className = head.className;
+    head.replaceWith(cell);
+  }
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   nameSolutions();
   repairRoles();
+  emptyCorners();
 });
 window.addEventListener("load", () => {
   makeScrollersReachable();

@@ -102,7 +102,7 @@ def test_solutions_open_with_the_keyboard(visit, name):
     page = visit(name)
     for details in page.locator("details.solution, details.hide").all():
         summary = details.locator("> summary")
-        assert "Solution" in summary.inner_text()
+        assert summary.inner_text().strip()
         summary.focus()
         for expected in (True, False):
             page.keyboard.press("Enter")
