@@ -17,7 +17,7 @@ def drop_repeated_scripts(app, pagename, templatename, context, doctree) -> None
 
 
 def keep_own_numbers(app, doctree) -> None:
-    r"""An equation with a \tag keeps it: no running number beside it, no `split` around its lines (which allows no tag)."""
+    r"""An equation with a \tag keeps it: no running number beside it, and no `split` (which allows none) around it."""
     for equation in doctree.findall(nodes.math_block):
         text = equation.astext()
         if r"\tag" not in text:
