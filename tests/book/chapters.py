@@ -52,6 +52,13 @@ def slugs(path: Path) -> set[str]:
     return {default_slugify(title) for title in _titles(path)}
 
 
+def section(path: Path, slug: str) -> str:
+    """The text below a heading, up to the next heading."""
+    parts = re.split(r"^(#{1,4} +.+?) *$", prose(path), flags=re.M)
+    named = {default_slugify(head.lstrip("# ")): text for head, text in zip(parts[1::2], parts[2::2], strict=True)}
+    return named[slug]
+
+
 def ids(path: Path) -> set[str]:
     """What links in HTML, `href="#..."`, can point at: hand-written anchors, and headings by the site's names."""
     return set(re.findall(r'<a id="([^"]+)">', prose(path))) | {nodes.make_id(title) for title in _titles(path)}

@@ -232,3 +232,16 @@ def test_coursework_entries_are_whole_and_planned_only_while_unwritten():
         else:
             path = book.ROOT / f"{entry['page']}.ipynb"
             assert entry["section"] in book.slugs(path), entry
+
+
+def test_each_claim_is_met_by_a_slip_in_its_section():
+    for n, claim in book.coursework()["claims"].items():
+        if "page" in claim:
+            text = book.section(book.ROOT / f"{claim['page']}.ipynb", claim["section"])
+            assert "> **A common slip.**" in text, f"claim {n} is not met in {claim['page']}#{claim['section']}"
+
+
+@each_page
+def test_nothing_is_left_to_do(path):
+    text = book.prose(path) if path.suffix == ".md" else "\n".join(cell.source for cell in book.cells(path))
+    assert not re.search(r"\b(?:XXX|TODO|FIXME|TBD)\b", text)
