@@ -52,24 +52,16 @@ def test_page_is_sound(visit, address, name, mode):
         "mjx-container [style*='color: red']"
     ).all_inner_texts()  # how MathJax shows a misspelt command
     assert unknown == []
+    assert page.locator("mjx-container").count() >= page.locator(".math").count(), "an equation is not drawn"
+    fields = page.locator("input[type=search]").all() + page.locator("button.search-button-field").all()
+    assert sum(field.is_visible() for field in fields) == 1, "there is one search field"
+    for image in page.locator(".bd-article img").all():  # figures are not dimmed in the dark
+        assert image.evaluate("image => getComputedStyle(image).filter") == "none"
+        assert image.evaluate("image => getComputedStyle(image).backgroundColor") == "rgb(255, 255, 255)"
     for details in page.locator(".bd-article details").all():
         details.evaluate("details => details.open = true")  # what is folded must be readable, too
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
-
-
-@each_page
-def test_equations_are_drawn(visit, name):
-    page = visit(name)
-    drawn, written = page.locator("mjx-container").count(), page.locator(".math").count()
-    assert drawn >= written
-
-
-@each_page
-def test_exactly_one_search_field_is_visible(visit, name):
-    page = visit(name)
-    fields = page.locator("input[type=search]").all() + page.locator("button.search-button-field").all()
-    assert sum(field.is_visible() for field in fields) == 1
 
 
 @each_page
@@ -87,14 +79,6 @@ def test_phone_does_not_scroll_sideways(visit, name):
         return box.width && box.right > innerWidth + 1;
     }).map(e => e.outerHTML.slice(0, 120))"""
     assert page.evaluate(wide) == []
-
-
-@each_page
-def test_figures_are_not_dimmed_in_the_dark(visit, name):
-    page = visit(name, "dark")
-    for image in page.locator(".bd-article img").all():
-        assert image.evaluate("image => getComputedStyle(image).filter") == "none"
-        assert image.evaluate("image => getComputedStyle(image).backgroundColor") == "rgb(255, 255, 255)"
 
 
 @pytest.mark.parametrize("name", [f"notebooks/{path.stem}.html" for path in book.CHAPTERS])
