@@ -22,10 +22,11 @@ def picture(browser, mode: str, anchor: str) -> Image.Image:
     context.add_init_script(f"localStorage.setItem('mode', '{mode}'); localStorage.setItem('theme', '{mode}')")
     page = context.new_page()
     page.goto(PAGE.as_uri())
-    page.wait_for_timeout(2000)  # until the equations are drawn
+    page.wait_for_timeout(4000)  # until the equations are drawn
+    page.evaluate("document.querySelector('.bd-sidebar-primary').scrollTo({top: 0, behavior: 'instant'})")
     if anchor:
-        page.evaluate(f"document.getElementById('{anchor}').scrollIntoView({{block: 'end'}})")
-        page.evaluate("window.scrollBy(0, 90)")
+        to_caption = f"document.getElementById('{anchor}').getBoundingClientRect().top - innerHeight + 110"
+        page.evaluate(f"window.scrollBy({{top: {to_caption}, behavior: 'instant'}})")
         page.wait_for_timeout(500)
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
@@ -36,11 +37,11 @@ def main() -> None:
         sys.exit("no Chromium or Chrome on the PATH")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
-        shots = [picture(browser, "light", ""), picture(browser, "dark", sys.argv[1] if sys.argv[1:] else "fig-1-2")]
+        shots = [picture(browser, "light", "fig-1-2"), picture(browser, "dark", "fig-1-10")]
     both = Image.new("RGB", (2 * WIDTH + 16, HEIGHT), "white")
     for i, shot in enumerate(shots):
         both.paste(shot, (i * (WIDTH + 16), 0))
-    both.resize((both.width * 3 // 4, both.height * 3 // 4)).quantize(128).save(TARGET, optimize=True)
+    both.resize((both.width * 3 // 4, both.height * 3 // 4)).save(TARGET, optimize=True)
     print(f"{TARGET.relative_to(ROOT)}: {TARGET.stat().st_size / 1e3:.0f} kB")
 
 
