@@ -1,7 +1,7 @@
 """Checkers of the exercises: one module a chapter, one function an exercise.
 
 A checker looks at an answer and returns a `Verdict`, which a notebook shows. It never raises on a wrong answer, and
-`...` means not answered yet.
+`...` (or None) means not answered yet.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ def checker(judge):
 
     @wraps(judge)
     def check(*answers):
-        if any(answer is ... for answer in answers):
+        if any(answer is ... or answer is None for answer in answers):
             return Verdict(None, "No answer yet: replace the ... above and run this cell again.")
         try:
             hint = judge(*answers)
