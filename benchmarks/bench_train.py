@@ -66,7 +66,7 @@ def ways(train, seed):
         nets.append(LeNet())
     ours, usual, bare = nets
     generator = torch.Generator().manual_seed(seed)
-    loader = DataLoader(Usual(train), BATCH, shuffle=True, num_workers=2)
+    loader = DataLoader(Usual(train), BATCH, shuffle=True, num_workers=2, persistent_workers=True)
     batch = train.floats()[:BATCH], train.labels[:BATCH]
     steps = -(-len(train) // BATCH)
     fast, plain, fixed = adam(ours, 1e-3), torch.optim.Adam(usual.parameters(), 1e-3), adam(bare, 1e-3)

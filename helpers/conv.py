@@ -33,14 +33,14 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1):
     """Cross-correlation, as `torch.nn.functional.conv2d` computes it.
 
     x: (C, H, W) or (N, C, H, W); weight: (K, C, kh, kw); bias: (K,) or None.
-    Returns (K, H', W') or (N, K, H', W') in the floating type of the inputs, with H', W' from `output_size`.
+    Returns (K, H', W') or (N, K, H', W'), float64 unless both are float32, with H', W' from `output_size`.
     Raises ValueError for a wrong rank, channel counts that differ, a kernel larger than the padded input,
     a stride or dilation below 1, a negative padding. Source: Chapter 1, "From loops to one matrix product".
     """
     x, weight = np.asarray(x), np.asarray(weight)
     _check_convolution(x, weight, bias)
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
-    dtype = np.result_type(x, weight, np.float32)
+    dtype = np.float32 if x.dtype == weight.dtype == np.float32 else np.float64
     windows = _windows(_pad(_batched(x), pair(padding, "padding")), weight.shape[2:], stride, dilation)
     out = _products(windows, weight.astype(dtype, copy=False), dtype)
     if bias is not None:
@@ -64,7 +64,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0):
 
 def pair(value, name):
     """(h, w) from an int or a pair of ints; `name` says in an error which setting was wrong."""
-    values = tuple(value) if np.iterable(value) and not isinstance(value, str) else (value, value)
+    values = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
     if len(values) != 2:
         raise ValueError(f"{name} must be an int or an (h, w) pair, got {value!r}")
     return tuple(_integer(name, v) for v in values)
@@ -83,8 +83,8 @@ def _integer(name, value):
 
 def _check_convolution(x, weight, bias):
     _check_rank(x)
-    if weight.ndim != 4:
-        raise ValueError(f"weight must be (K, C, kh, kw), got shape {weight.shape}")
+    if weight.ndim != 4 or 0 in weight.shape:
+        raise ValueError(f"weight must be (K, C, kh, kw), none of them 0, got shape {weight.shape}")
     if x.shape[-3] != weight.shape[1]:
         raise ValueError(f"the input has {x.shape[-3]} channels, the filters expect {weight.shape[1]}")
     if bias is not None and np.shape(bias) != weight.shape[:1]:

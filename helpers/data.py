@@ -11,14 +11,18 @@ import difflib
 import hashlib
 import os
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps
 
 from helpers import download
+from helpers.conv import pair
 from helpers.imageset import ImageSet
 from helpers.scenes import SHAPES, Scenes, scenes
 
@@ -31,7 +35,21 @@ CIFAR10_URLS = (
 CIFAR10_MD5 = "c58f30108f718f92721af3b95e74349a"
 CALTECH101_URLS = ("https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip",)
 CALTECH101_MD5 = "3138e1922a9193bfa496528edbbc45d0"
+CALTECH101_CLASSES = tuple(
+    """
+    Faces Faces_easy Leopards Motorbikes accordion airplanes anchor ant barrel bass beaver binocular bonsai
+    brain brontosaurus buddha butterfly camera cannon car_side ceiling_fan cellphone chair chandelier
+    cougar_body cougar_face crab crayfish crocodile crocodile_head cup dalmatian dollar_bill dolphin dragonfly
+    electric_guitar elephant emu euphonium ewer ferry flamingo flamingo_head garfield gerenuk gramophone
+    grand_piano hawksbill headphone hedgehog helicopter ibis inline_skate joshua_tree kangaroo ketch lamp laptop
+    llama lobster lotus mandolin mayfly menorah metronome minaret nautilus octopus okapi pagoda panda pigeon
+    pizza platypus pyramid revolver rhino rooster saxophone schooner scissors scorpion sea_horse snoopy
+    soccer_ball stapler starfish stegosaurus stop_sign strawberry sunflower tick trilobite umbrella watch
+    water_lilly wheelchair wild_cat windsor_chair wrench yin_yang
+    """.split()
+)
 CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+DECODER = 1  # raise it when pictures are decoded in another way, so that no old copy serves
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff"}
 PHOTOS = {"astronaut": "astronaut", "brick": "brick", "cat": "chelsea", "coffee": "coffee", "coins": "coins"}
 PHOTOS |= {"grass": "grass", "moon": "moon", "page": "page", "rocket": "rocket"}
@@ -39,7 +57,8 @@ PHOTOS |= {"grass": "grass", "moon": "moon", "page": "page", "rocket": "rocket"}
 
 def home():
     """The folder of the data: `$INSIDE_CNNS_HOME`, else the platform's cache folder for this book."""
-    return Path(os.environ.get("INSIDE_CNNS_HOME") or platformdirs.user_cache_dir("inside-cnns")).expanduser()
+    named = os.environ.get("INSIDE_CNNS_HOME", "").strip()
+    return Path(os.path.expandvars(named or platformdirs.user_cache_dir("inside-cnns"))).expanduser().absolute()
 
 
 def cifar10():
@@ -52,9 +71,9 @@ def cifar10():
     for load in (_cifar10_batches, _cifar10_folders):
         if sets := load():
             return sets
-    urls = [os.environ[k] for k in ("INSIDE_CNNS_CIFAR10_URL",) if os.environ.get(k)] or CIFAR10_URLS
-    if archive := _archive("cifar-10-python.tar.gz", urls, CIFAR10_MD5):
-        download.unpack(archive, "cifar-10-batches-py", home() / "cifar-10-batches-py")
+    named = os.environ.get("INSIDE_CNNS_CIFAR10_URL", "").strip()
+    urls, folder = [named] if named else CIFAR10_URLS, home() / "cifar-10-batches-py"
+    if _obtain("cifar-10-python.tar.gz", urls, CIFAR10_MD5, folder.name, folder):
         return _cifar10_batches()
     return scenes(10_000, seed=0), scenes(2_000, seed=1)
 
@@ -62,24 +81,17 @@ def cifar10():
 def caltech101(classes=None, size=224):
     """The pictures of the named classes (all 101 if None), shorter side scaled to `size`, the middle square kept.
 
-    Looks in the data home (`caltech101/101_ObjectCategories/<class>/`), then downloads; else draws as many classes
-    of scenes, 80 pictures each, whose names `ImageSet.classes` gives.
-    Raises ValueError for an unknown class, with near matches.
+    classes: a list of names; size: an int or (h, w). Looks in the data home, for
+    `caltech101/101_ObjectCategories/<class>/`, then downloads; else draws scenes, 80 of each of as many classes
+    (ten at most), whose names `ImageSet.classes` gives.
+    Raises ValueError for an unknown class, with near matches, for a class named twice, and for no class.
     """
-    folder = home() / "caltech101" / "101_ObjectCategories"
-    if not folder.is_dir() and (archive := _archive("caltech-101.zip", CALTECH101_URLS, CALTECH101_MD5)):
-        inner = folder.with_suffix(".tar.gz")
-        download.unpack(archive, f"caltech-101/{inner.name}", inner)
-        download.unpack(inner, folder.name, folder)
-        inner.unlink()
-    if not folder.is_dir():
-        names = list(SHAPES)[: len(classes)] if classes is not None else list(SHAPES)
-        return scenes(80 * len(names), size, seed=2, classes=names)
-    known = [name for name in _classes(folder) if name != "BACKGROUND_Google"]
-    for name in classes or []:
-        _known(name, known, "Caltech-101 class")
-    chosen = known if classes is None else list(classes)
-    return _read([folder / name for name in chosen], size, "Caltech-101 (Li et al., 2022)")
+    chosen, folder = _chosen(classes), home() / "caltech101" / "101_ObjectCategories"
+    inside = [f"caltech-101/{folder.name}.tar.gz", folder.name]
+    if folder.is_dir() or _obtain("caltech-101.zip", CALTECH101_URLS, CALTECH101_MD5, inside, folder):
+        chosen = [n for n in _classes(folder) if n in chosen] if classes is None else chosen
+        return _read([folder / name for name in chosen], size, "Caltech-101 (Li et al., 2022)")
+    return _drawn(list(SHAPES)[: len(chosen)], pair(size, "size"))
 
 
 def image_folder(path, size=None):
@@ -90,7 +102,7 @@ def image_folder(path, size=None):
     Raises ValueError naming the folder or file: no class folders, a class without pictures, a picture that cannot be
     read, has 16 bits a channel, or is of another size.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_dir():
         raise ValueError(f"{path} is not a folder")
     names = _classes(path)
@@ -104,16 +116,18 @@ def photo(name="cat", size=None):
 
     size: as in `image_folder`. Raises ValueError for an unknown name, with near matches, and an unreadable file.
     """
-    path = Path(name)
-    if path.suffix.lower() in SUFFIXES or path.exists():
+    if name in PHOTOS:
+        from skimage import data
+
+        pixels = np.array(_resize(Image.fromarray(getattr(data, PHOTOS[name])()).convert("RGB"), size))
+    else:
+        path = Path(name).expanduser()
+        if path.suffix.lower() not in SUFFIXES:
+            _known(str(name), PHOTOS, "photograph")
         if not path.is_file():
             raise ValueError(f"there is no picture {path}")
-        return torch.from_numpy(_decode(path, size)).permute(2, 0, 1).contiguous()
-    _known(name, PHOTOS, "photograph")
-    from skimage import data
-
-    picture = _resize(Image.fromarray(getattr(data, PHOTOS[name])()).convert("RGB"), size)
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+        pixels = _decode(path, size)
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def _known(name, known, what):
@@ -123,19 +137,38 @@ def _known(name, known, what):
 
 
 def _offline():
-    return os.environ.get("INSIDE_CNNS_OFFLINE", "0") not in ("", "0")
+    return os.environ.get("INSIDE_CNNS_OFFLINE", "").strip().lower() not in ("", "0", "no", "false", "off")
 
 
-def _archive(name, urls, md5):
-    """The whole archive in the data home, downloaded if need be, or None where that cannot be done."""
+def _obtain(name, urls, md5, inside, target):
+    """Download the archive `name` if need be and unpack it to `target`; False, with a warning, where that fails."""
     path = home() / name
     if _offline() and not path.exists():
-        return None
+        return False
     try:
-        return download.fetch(urls, path, md5)
+        download.unpack(download.fetch(urls, path, md5), inside, target)
+        return True
     except OSError as error:
         warnings.warn(f"{error}\nDrawn scenes serve instead.", stacklevel=3)
-        return None
+        return False
+
+
+def _chosen(classes):
+    if isinstance(classes, str):
+        raise ValueError(f"classes must be a list of names, such as [{classes!r}]")
+    chosen = CALTECH101_CLASSES if classes is None else tuple(classes)
+    for name in chosen:
+        _known(name, CALTECH101_CLASSES, "Caltech-101 class")
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise ValueError(f"classes must name at least one class, each once, got {chosen}")
+    return chosen
+
+
+def _drawn(classes, size):
+    """Scenes of any size, as a plain ImageSet."""
+    drawn = scenes(80 * len(classes), max(16, *size), seed=2, classes=classes)
+    images = F.interpolate(drawn.images.float(), size=size, mode="area").round().byte()
+    return ImageSet(images, drawn.labels, drawn.classes, drawn.source)
 
 
 def _cifar10_batches():
@@ -193,16 +226,17 @@ def _cifar10_folder(path):
 
 
 def _fingerprint(folder):
-    """Changes when a file comes, goes or changes its size."""
-    files = sorted((p.name, e.name, e.stat().st_size) for p in folder.glob("*/*") if p.is_dir() for e in os.scandir(p))
-    return hashlib.sha256(repr(files).encode()).hexdigest()
+    """Changes when a file comes, goes or is written again, and with DECODER."""
+    entries = ((p.name, e.name, e.stat()) for p in folder.glob("*/*") if p.is_dir() for e in os.scandir(p))
+    files = sorted((part, name, stat.st_size, stat.st_mtime_ns) for part, name, stat in entries)
+    return hashlib.sha256(repr((DECODER, files)).encode()).hexdigest()
 
 
 def _load(cache, stamp):
     try:
         with np.load(cache) as arrays:
             return dict(arrays) if arrays["stamp"] == stamp else None
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
 
@@ -214,41 +248,52 @@ def _keep(cache, arrays):
 
 
 def _classes(folder):
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
 
 
 def _read(folders, size, source):
-    pictures, labels, first = [], [], None
-    for label, folder in enumerate(folders):
-        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-        if not files:
-            raise ValueError(f"the class folder {folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-        for file in files:
-            picture = _decode(file, size)
-            first = first or (file, picture.shape)
-            if picture.shape != first[1]:
-                raise ValueError(
-                    f"{file} is {picture.shape[1]}x{picture.shape[0]} pixels, {first[0].name} is "
-                    f"{first[1][1]}x{first[1][0]}: pass size=..."
-                )
-            pictures.append(picture)
-            labels.append(label)
-    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-    return ImageSet(images, torch.tensor(labels), tuple(f.name for f in folders), source)
+    files = [_pictures(folder) for folder in folders]
+    first = _decode(files[0][0], size)
+    images = np.empty((sum(map(len, files)), 3, *first.shape[:2]), np.uint8)
+    for slot, file in zip(images, (file for folder in files for file in folder)):
+        picture = _decode(file, size)
+        if picture.shape != first.shape:
+            (h, w, _), (height, width, _) = picture.shape, first.shape
+            raise ValueError(f"{file} is {w}x{h} pixels, {files[0][0].name} is {width}x{height}: pass size=...")
+        slot[:] = picture.transpose(2, 0, 1)
+    labels = torch.arange(len(files)).repeat_interleave(torch.tensor([len(f) for f in files]))
+    return ImageSet(torch.from_numpy(images), labels, tuple(f.name for f in folders), source)
+
+
+def _pictures(folder):
+    if not folder.is_dir():
+        raise ValueError(f"there is no class folder {folder}")
+    found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    if not found:
+        raise ValueError(f"the class folder {folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    return sorted(found, key=lambda p: p.name)
 
 
 def _decode(file, size):
     """uint8 (H, W, 3), turned upright."""
     try:
         with Image.open(file) as picture:
-            return np.array(_resize(_rgb(ImageOps.exif_transpose(picture), file), size))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            deep = _is_deep(picture)
+            upright = ImageOps.exif_transpose(picture)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{file} cannot be read as a picture: {error}") from error
+    if deep:
+        raise ValueError(f"{file} has more than 8 bits a channel: save it with 8 bits")
+    return np.array(_resize(_rgb(upright), size))
 
 
-def _rgb(picture, file):
-    if picture.mode.startswith("I") or picture.mode == "F":
-        raise ValueError(f"{file} has more than 8 bits a channel (mode {picture.mode}): save it with 8 bits")
+def _is_deep(picture):
+    """Whether the file holds more than 8 bits a channel, which Pillow would cut off or clip."""
+    stored = " ".join(str(tile[3]) for tile in getattr(picture, "tile", ()))
+    return picture.mode.startswith("I") or picture.mode == "F" or ";16" in stored or "65535" in stored
+
+
+def _rgb(picture):
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         ground = Image.new("RGBA", picture.size, "white")
@@ -259,7 +304,5 @@ def _rgb(picture, file):
 def _resize(picture, size):
     if size is None:
         return picture
-    h, w = (size, size) if isinstance(size, int) else size
-    if min(h, w) < 1:
-        raise ValueError(f"size must be at least 1 pixel, got {size}")
+    h, w = pair(size, "size")
     return ImageOps.fit(picture, (w, h), Image.Resampling.BILINEAR)

@@ -1,10 +1,12 @@
 """Downloads that are whole or not there at all: to a temporary file, checked, then renamed."""
 
 import hashlib
+import http.client
 import os
 import tarfile
 import tempfile
 import urllib.request
+import uuid
 import zipfile
 from pathlib import Path
 
@@ -27,30 +29,42 @@ def fetch(urls, path, md5):
     for url in urls:
         try:
             return _download(url, path, md5)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             answers.append(f"{url}: {error}")
     raise OSError(f"could not download {path.name}:\n" + "\n".join(answers))
 
 
 def unpack(archive, inside, target):
-    """Unpack a .tar, .tar.gz or .zip and move what it calls `inside` to `target`, which appears only when whole."""
+    """Unpack a .tar, .tar.gz or .zip and move what it calls `inside` to `target`, which appears only when whole.
+
+    inside: a path in the archive, or several, each an archive that holds the next. A target already there stays.
+    """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as scratch:
-        _extract(Path(archive), scratch)
-        os.replace(Path(scratch) / inside, target)
+        for step in [inside] if isinstance(inside, str) else inside:
+            _extract(archive, scratch)
+            archive = Path(scratch) / step
+        _place(archive, target)
 
 
 def write_whole(path, write):
     """Call `write(temporary_path)`, then give the file its name; a failure leaves nothing behind."""
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=path.suffix)
-    os.close(handle)
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
     try:
         write(temporary)
         os.replace(temporary, path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def _place(whole, target):
+    try:
+        os.replace(whole, target)
+    except OSError:
+        if not target.exists():  # else another process was faster, and what it put there is whole, too
+            raise
 
 
 def _checked(path, md5):
@@ -63,7 +77,7 @@ def _checked(path, md5):
 
 
 def _md5(path):
-    digest = hashlib.md5()
+    digest = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as file:
         while block := file.read(CHUNK):
             digest.update(block)
@@ -78,7 +92,7 @@ def _download(url, path, md5):
                 while block := reply.read(CHUNK):
                     file.write(block)
                     bar.update(len(block))
-        _checked(Path(temporary), md5)
+        _checked(temporary, md5)
 
     write_whole(path, write)
     return path

@@ -28,9 +28,11 @@ def apply(image, kernel, **geometry):
 
     `geometry`: stride, padding, dilation of `conv2d`. Returns the rank of the input.
     """
-    image = np.asarray(image, float)
+    image, kernel = np.asarray(image, float), np.asarray(kernel, float)
+    if image.ndim not in (2, 3) or kernel.ndim != 2:
+        raise ValueError(f"image must be (H, W) or (C, H, W), kernel (h, w); got {image.shape} and {kernel.shape}")
     channels = image.reshape(-1, 1, *image.shape[-2:])
-    out = conv2d(channels, np.asarray(kernel, float)[None, None], **geometry)
+    out = conv2d(channels, kernel[None, None], **geometry)
     return out[0, 0] if image.ndim == 2 else out[:, 0]
 
 
@@ -41,8 +43,8 @@ def normalised_correlation(image, template):
     contrast answers 0. Raises ValueError for a template without contrast. Source: Lewis (1995); Chapter 1.
     """
     image, template = np.asarray(image, float), np.asarray(template, float)
-    shape = template - template.mean()
-    if np.allclose(shape, 0):
+    image, shape = image - image.mean(), template - template.mean()
+    if np.abs(shape).max() <= 1e-12 * np.abs(template).max():
         raise ValueError("the template has no contrast: every pixel is the same, so nothing is like or unlike it")
     ones = np.ones_like(template)
     spread = apply(image**2, ones) - apply(image, ones) ** 2 / template.size

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """Labelled pictures of one size.
 
@@ -19,10 +19,14 @@ class ImageSet:
     source: str
 
     def __post_init__(self):
-        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
-            raise ValueError(f"images must be uint8 (N, C, H, W), got {self.images.dtype} {tuple(self.images.shape)}")
-        if self.labels.shape != self.images.shape[:1]:
-            raise ValueError(f"{len(self.images)} images but labels of shape {tuple(self.labels.shape)}")
+        _check("images", self.images, torch.uint8, "(N, 3, H, W)", 4)
+        _check("labels", self.labels, torch.int64, "(N,)", 1)
+        if self.images.shape[1] != 3:
+            raise ValueError(f"images must be (N, 3, H, W), got shape {tuple(self.images.shape)}")
+        if len(self.labels) != len(self.images):
+            raise ValueError(f"{len(self.images)} images but {len(self.labels)} labels")
+        if len(self) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+            raise ValueError(f"labels must lie between 0 and {len(self.classes) - 1}, one for each class")
 
     def __len__(self):
         return len(self.images)
@@ -37,16 +41,19 @@ class ImageSet:
 
     def subset(self, indices):
         """The set of the pictures at `indices` (a slice, a list, or a tensor of ints or bools)."""
-        rows = {f.name: _pick(getattr(self, f.name), indices, len(self)) for f in fields(self)}
-        return replace(self, **rows | {"classes": self.classes, "source": self.source})
+        rows = torch.arange(len(self))[indices if isinstance(indices, slice) else _index(indices)]
+        if rows.ndim != 1:
+            raise ValueError(f"indices must be a slice, a list or a 1-D tensor, got {indices!r}")
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: _pick(value, rows) for name, value in values.items()})
 
     def split(self, first, seed=0):
         """Two sets: `first` pictures drawn at random, each class keeping its share, and the rest.
 
         Raises ValueError unless 0 < first < len(self).
         """
-        if not 0 < first < len(self):
-            raise ValueError(f"first must be between 1 and {len(self) - 1}, got {first}")
+        if int(first) != first or not 0 < first < len(self):
+            raise ValueError(f"first must be a number of pictures between 1 and {len(self) - 1}, got {first}")
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
         quota = _quotas(self.labels, first, len(self.classes))
         taken = [order[self.labels[order] == k][:q] for k, q in enumerate(quota)]
@@ -55,12 +62,23 @@ class ImageSet:
         return self.subset(chosen), self.subset(~chosen)
 
 
-def _pick(values, indices, n):
+def _index(indices):
+    index = torch.as_tensor(indices)
+    return index if index.dtype == torch.bool else index.long()
+
+
+def _check(name, values, dtype, shape, ndim):
+    if not torch.is_tensor(values):
+        raise ValueError(f"{name} must be a torch tensor, got {type(values).__name__}")
+    if values.dtype != dtype or values.ndim != ndim:
+        raise ValueError(f"{name} must be {str(dtype)[6:]} {shape}, got {values.dtype} {tuple(values.shape)}")
+
+
+def _pick(values, rows):
+    """The rows of what has one for each picture, a tensor or a list; classes and source stay as they are."""
     if torch.is_tensor(values):
-        return values[indices]
-    if isinstance(values, list):
-        return [values[i] for i in torch.arange(n)[indices].tolist()]
-    return values
+        return values[rows]
+    return [values[i] for i in rows.tolist()] if isinstance(values, list) else values
 
 
 def _quotas(labels, first, n_classes):
@@ -68,5 +86,5 @@ def _quotas(labels, first, n_classes):
     share = torch.bincount(labels, minlength=n_classes).double() * first / len(labels)
     quota = share.floor().long()
     short = first - int(quota.sum())
-    quota[(share - quota).argsort(descending=True)[:short]] += 1
+    quota[(share - quota).argsort(descending=True, stable=True)[:short]] += 1
     return quota.tolist()

@@ -40,7 +40,7 @@ def images(pictures, titles=None, columns=None, limits="full", source=None, size
     figure, axes = subplots(rows, columns, squeeze=False, figsize=(size * columns, height * rows))
     options = _limits(pictures, limits)
     for ax, picture, title in zip(axes.flat, pictures, titles):
-        ax.imshow(picture if limits != "full" or picture.dtype != np.uint8 else picture / 255, **options)
+        ax.imshow(_scaled(picture, limits), **options)
         ax.set_title(title)
     for ax in axes.flat:
         ax.axis("off")
@@ -122,6 +122,17 @@ def _displayable(picture):
     if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[-1] != 3):
         raise ValueError(f"a picture must be (H, W), (3, H, W) or (H, W, 3), got shape {picture.shape}")
     return picture
+
+
+def _scaled(picture, limits):
+    """Bytes as floats from 0 to 1; colours between their own limits if asked, which imshow does for grey only."""
+    if picture.dtype == np.uint8 and limits == "full":
+        return picture / 255
+    if picture.ndim == 2 or limits == "full":
+        return picture
+    if limits != "own":
+        raise ValueError("a signed map has one number a pixel: show the channels of a colour picture one by one")
+    return (picture - picture.min()) / ((picture.max() - picture.min()) or 1)
 
 
 def _limits(pictures, limits):

@@ -12,8 +12,8 @@ ADDRESS = "https://raw.githubusercontent.com/inside-cnns/inside-cnns/main/experi
 def table(name, **wanted):
     """The rows of `experiments/<name>.csv` as dicts, numbers as numbers; only those whose columns equal `wanted`.
 
-    Where the package is installed without the repository, as on Colab, the file is read from the repository's address.
-    Raises ValueError if there is no such file, naming those that are there.
+    Where the package is installed without the repository, as on Colab, the file is read from the repository's address;
+    OSError says if that fails. Raises ValueError for an unknown name or column, naming those that are there.
     """
     path = FOLDER / f"{name}.csv"
     if path.is_file():
@@ -25,6 +25,8 @@ def table(name, **wanted):
         with urllib.request.urlopen(f"{ADDRESS}{name}.csv", timeout=30) as answer:
             text = answer.read().decode("utf-8")
     rows = [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(io.StringIO(text))]
+    if unknown := set(wanted) - set(rows[0]):
+        raise ValueError(f"{name} has no column {', '.join(sorted(unknown))}; it has {', '.join(rows[0])}")
     return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
 
 

@@ -7,6 +7,7 @@ import torch
 
 from helpers.imageset import ImageSet
 
+CHUNK = 500 * 32 * 32  # pixels drawn at a time, to bound the memory
 FINE = 2  # each pixel is drawn as FINE x FINE finer ones and averaged
 COLOURS = {
     "red": (0.85, 0.20, 0.20),
@@ -58,7 +59,7 @@ SHAPES = {
 }
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Scenes(ImageSet):
     """An ImageSet that also knows its truth.
 
@@ -82,7 +83,8 @@ def scenes(n, size=32, seed=0, classes=None):
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n) % len(classes))
     names = [classes[label] for label in labels]
-    parts = [_draw(names[i : i + 500], size, rng) for i in range(0, n, 500)]
+    step = max(1, CHUNK // size**2)
+    parts = [_draw(names[i : i + step], size, rng) for i in range(0, n, step)]
     images, masks = (torch.from_numpy(np.concatenate(p)) for p in list(zip(*parts))[:2])
     captions = [caption for part in parts for caption in part[2]]
     source = f"scenes drawn by this book (seed {seed})"

@@ -64,9 +64,9 @@ def train_epoch(model, data, optimizer, batch_size, generator, augment=None, nor
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    model.eval()
     if not torch.isfinite(loss):
         raise FloatingPointError("the loss is no longer finite: try a smaller learning rate")
-    model.eval()
 
 
 def evaluate(model, data, normalise=None, batch_size=100):
@@ -79,6 +79,8 @@ def evaluate(model, data, normalise=None, batch_size=100):
 @torch.no_grad()
 def logits(model, data, normalise=None, batch_size=100):
     """The model's scores for every picture, (N, n_classes) on the CPU, in eval mode; the mode is then restored."""
+    if not len(data):
+        raise ValueError("the set to evaluate is empty")
     training, device = model.training, next(model.parameters()).device
     model.eval()
     try:

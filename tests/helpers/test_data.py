@@ -327,5 +327,5 @@ def test_photo_names_what_is_wrong(tmp_path):
     (tmp_path / "mine.jpg").write_text("words")
     with pytest.raises(ValueError, match="mine.jpg cannot be read as a picture"):
         data.photo(tmp_path / "mine.jpg")
-    with pytest.raises(ValueError, match="size must be at least 1 pixel"):
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
         data.photo("cat", size=0)

@@ -191,5 +191,5 @@ def test_split_keeps_the_shares(sets):
 def test_an_image_set_refuses_other_types():
     with pytest.raises(ValueError, match="images must be uint8"):
         ImageSet(torch.rand(2, 3, 4, 4), torch.zeros(2), ("a",), "here")
-    with pytest.raises(ValueError, match="2 images but labels of shape"):
+    with pytest.raises(ValueError, match="2 images but 3 labels"):
         ImageSet(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.zeros(3).long(), ("a",), "here")
