@@ -71,7 +71,7 @@ def _check(name, values, dtype, shape, ndim):
     if not torch.is_tensor(values):
         raise ValueError(f"{name} must be a torch tensor, got {type(values).__name__}")
     if values.dtype != dtype or values.ndim != ndim:
-        raise ValueError(f"{name} must be {str(dtype)[6:]} {shape}, got {values.dtype} {tuple(values.shape)}")
+        raise ValueError(f"{name} must be {str(dtype)[6:]} {shape}, got {str(values.dtype)[6:]} {tuple(values.shape)}")
 
 
 def _pick(values, rows):

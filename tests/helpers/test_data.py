@@ -3,11 +3,16 @@
 import hashlib
 import http.server
 import io
+import os
 import pickle
+import socket
+import struct
 import tarfile
 import threading
 import warnings
 import zipfile
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -329,3 +334,178 @@ def test_photo_names_what_is_wrong(tmp_path):
         data.photo(tmp_path / "mine.jpg")
     with pytest.raises(ValueError, match="size must be at least 1, got 0"):
         data.photo("cat", size=0)
+
+
+def test_a_truncated_decoded_copy_is_made_again(home):
+    cifar_folders(home)
+    whole = data.cifar10()[0].images
+    copy = home / "cifar10" / "decoded.npz"
+    content = copy.read_bytes()
+    for damaged in (content[:10], content[: len(content) // 2], content[:-30]):
+        copy.write_bytes(damaged)
+        assert torch.equal(data.cifar10()[0].images, whole)
+    copy.write_bytes(content[:-200] + bytes([content[-200] ^ 255]) + content[-199:])
+    assert torch.equal(data.cifar10()[0].images, whole)
+
+
+def test_a_picture_written_again_is_decoded_again(home):
+    cifar_folders(home)
+    data.cifar10()
+    file = home / "cifar10" / "train" / "cat" / "0001.png"
+    before = file.stat()
+    picture(file, (1, 2, 3))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert [1, 2, 3] in data.cifar10()[0].images[:, :, 0, 0].tolist()
+
+
+def test_batches_come_before_folders(home, monkeypatch):
+    cifar_folders(home)
+    make_batches(home, monkeypatch)
+    assert len(data.cifar10()[0]) == 4
+
+
+@pytest.mark.parametrize(
+    "answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"]
+)
+def test_a_broken_mirror_gives_way_to_the_next(server, tmp_path, answer):
+    served, address = server
+    (served / "good").write_bytes(b"whole")
+    with socket.create_server(("127.0.0.1", 0)) as broken:
+
+        def reply():
+            peer, _ = broken.accept()
+            peer.recv(1000)
+            peer.sendall(answer)
+            peer.close()
+
+        threading.Thread(target=reply, daemon=True).start()
+        bad = f"http://127.0.0.1:{broken.getsockname()[1]}/file"
+        download.fetch([bad, f"{address}/good"], tmp_path / "file", md5(served / "good"))
+    assert (tmp_path / "file").read_bytes() == b"whole"
+
+
+def test_an_impossible_address_is_a_failed_download(home, monkeypatch):
+    monkeypatch.setenv("INSIDE_CNNS_OFFLINE", "no")
+    monkeypatch.setenv("INSIDE_CNNS_CIFAR10_URL", "http://127.0.0.1/a b")
+    with pytest.warns(UserWarning, match="could not download"):
+        assert "drawn" in data.cifar10()[0].source
+
+
+def test_two_processes_may_unpack_at_once(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_text("content")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "a", "a")
+    for _ in range(2):  # the second finds what the first put there
+        download.unpack(tmp_path / "a.tar.gz", "a", tmp_path / "out")
+    assert (tmp_path / "out" / "b").read_text() == "content"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "a.tar.gz", "out"]
+
+
+def test_a_home_that_cannot_be_written_serves_scenes(home, monkeypatch):
+    (home / "cifar-10-python.tar.gz").write_bytes(b"x")
+    monkeypatch.setattr(data, "CIFAR10_MD5", hashlib.md5(b"x").hexdigest())
+
+    def refuse(*args, **options):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(download.tempfile, "TemporaryDirectory", refuse)
+    with pytest.warns(UserWarning, match="read-only"):
+        assert "drawn" in data.cifar10()[0].source
+
+
+def test_files_can_be_read_by_others(tmp_path):
+    download.write_whole(tmp_path / "shared", lambda path: path.write_text("x"))
+    (tmp_path / "plain").write_text("x")
+    assert (tmp_path / "shared").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("offline", [True, False])
+@pytest.mark.parametrize(
+    "classes, words",
+    [
+        (["kangaro"], "unknown Caltech-101 class 'kangaro'; did you mean kangaroo"),
+        ("kangaroo", r"classes must be a list of names, such as \['kangaroo'\]"),
+        ([], "at least one class"),
+        (["kangaroo", "kangaroo"], "each once"),
+    ],
+)
+def test_caltech101_checks_its_classes_on_every_tier(home, offline, classes, words):
+    if not offline:
+        caltech_folders(home)
+    with pytest.raises(ValueError, match=words):
+        data.caltech101(classes)
+
+
+def test_caltech101_offline_takes_every_size_and_iterable(home):
+    drawn = data.caltech101((name for name in ("ant", "anchor")), size=(10, 24))
+    assert drawn.images.shape == (160, 3, 10, 24) and len(drawn.classes) == 2
+    assert len(data.caltech101(size=16).classes) == 10
+
+
+def png16(path, colour_type, channels):
+    """A 4x4 PNG with 16 bits a channel, written by hand since Pillow cannot."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = b"".join(b"\0" + struct.pack(">H", 40_000) * 4 * channels for _ in range(4))
+    header = struct.pack(">IIBBBBB", 4, 4, 16, colour_type, 0, 0, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("colour_type, channels", [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_16_bits_a_channel_are_refused(tmp_path, colour_type, channels):
+    png16(tmp_path / "a" / "deep.png", colour_type, channels)
+    with pytest.raises(ValueError, match="deep.png has more than 8 bits a channel"):
+        data.image_folder(tmp_path)
+
+
+def test_a_16_bit_ppm_is_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "deep.ppm").write_bytes(b"P6 2 2 65535\n" + bytes(24))
+    with pytest.raises(ValueError, match="deep.ppm has more than 8 bits a channel"):
+        data.image_folder(tmp_path)
+
+
+def test_image_folder_cuts_out_the_middle(tmp_path):
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, 16:44] = (10, 200, 90)
+    (tmp_path / "a").mkdir()
+    Image.fromarray(wide).save(tmp_path / "a" / "WIDE.PNG")
+    (tmp_path / "a" / "._x.jpg").write_bytes(b"a Mac's shadow file")
+    (tmp_path / "__MACOSX").mkdir()
+    loaded = data.image_folder(str(tmp_path), size=10)
+    assert loaded.images[0].flatten(1).T.unique(dim=0).tolist() == [[10, 200, 90]]
+
+
+def test_scaling_is_smooth(tmp_path):
+    stripes = np.zeros((40, 40, 3), np.uint8)
+    stripes[:, ::2] = 255
+    (tmp_path / "a").mkdir()
+    Image.fromarray(stripes).save(tmp_path / "a" / "stripes.png")
+    assert data.image_folder(tmp_path, size=10).images.float().sub(127.5).abs().max() < 20
+
+
+def test_a_photo_by_name_comes_before_a_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cat").mkdir()
+    assert data.photo("cat").shape == (3, 300, 451)
+
+
+@pytest.mark.parametrize(
+    "value, offline", [("1", True), ("true", True), ("0", False), ("no", False), ("False", False), (" ", False)]
+)
+def test_what_counts_as_offline(value, offline, monkeypatch):
+    monkeypatch.setenv("INSIDE_CNNS_OFFLINE", value)
+    assert data._offline() is offline
+
+
+def test_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("INSIDE_CNNS_HOME", "~/some where")
+    assert data.home() == Path.home() / "some where"
+    monkeypatch.setenv("INSIDE_CNNS_HOME", " ")
+    assert data.home().name == "inside-cnns"

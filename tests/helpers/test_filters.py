@@ -63,3 +63,25 @@ def test_normalised_correlation_where_nothing_varies():
     assert answer[0, 0] == pytest.approx(1) and answer[3, 3] == 0
     with pytest.raises(ValueError, match="no contrast"):
         filters.normalised_correlation(image, np.ones((3, 3)))
+
+
+def test_apply_passes_the_geometry_on():
+    grey, kernel = np.random.default_rng(0).normal(size=(9, 8)), np.ones((3, 3))
+    full = signal.correlate2d(np.pad(grey, 2), kernel, mode="valid")
+    np.testing.assert_allclose(filters.apply(grey, kernel, stride=2, padding=2), full[::2, ::2], atol=1e-12)
+    assert filters.apply(grey, kernel, dilation=3).shape == (3, 2)
+    with pytest.raises(ValueError, match=r"image must be \(H, W\) or \(C, H, W\)"):
+        filters.apply(np.ones((2, 3, 8, 8)), kernel)
+
+
+def test_gaussian_defaults():
+    np.testing.assert_array_equal(filters.gaussian(9), filters.gaussian(9, 1.5))
+    with pytest.raises(ValueError, match="kernel_size must be at least 1"):
+        filters.gaussian(0, 1)
+
+
+def test_faint_patches_count_as_much_as_strong_ones():
+    rng = np.random.default_rng(0)
+    faint = 100 + 1e-3 * rng.normal(size=(12, 12))
+    answer = filters.normalised_correlation(faint, faint[4:9, 3:8])
+    assert answer[4, 3] == pytest.approx(1, abs=1e-3) and answer.argmax() == 4 * answer.shape[1] + 3

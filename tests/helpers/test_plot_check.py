@@ -114,3 +114,31 @@ def test_array_hint():
     assert array_hint(-expected, expected, [(-expected, "The sign.")]) == "The sign."
     assert "1 of 6 numbers differ; the first one is at index (1, 0)" in array_hint([[0, 1, 2], [9, 4, 5]], expected)
     assert "6 of 6" in array_hint(np.full((2, 3), np.nan), expected)
+
+
+def test_figures_show_once():
+    plot.images([np.eye(3)])
+    plot.grids([np.eye(3)])
+    assert plt.get_fignums() == []
+
+
+def test_own_limits_stretch_grey_and_colour():
+    grey, colour = (
+        np.array([[2.0, 4.0]]),
+        np.stack([np.full((2, 2, 3), -1.0), np.full((2, 2, 3), 3.0)]).reshape(4, 2, 3),
+    )
+    figure = plot.images([grey, colour], limits="own")
+    assert [im.norm(im.get_array()).max() for im in shown(figure)][0] == 1
+    assert shown(figure)[0].get_clim() == (2, 4)
+    assert (shown(figure)[1].get_array().min(), shown(figure)[1].get_array().max()) == (0, 1)
+    with pytest.raises(ValueError, match="one number a pixel"):
+        plot.images([colour], limits="signed")
+
+
+def test_curves_start_at_epoch_one():
+    history = History([1.0, 0.5], [0.4, 0.8], [1.1, 0.9], [0.3, 0.6], [1.0, 1.0])
+    assert list(plot.curves(history).axes[0].lines[0].get_xdata()) == [1, 2]
+
+
+def test_number_hint_is_strict():
+    assert number_hint(2.9, 3) == "2.9 is too small." and number_hint(3.0000000001, 3) is None

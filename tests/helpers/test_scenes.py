@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import helpers.scenes as scenes_module
 from helpers.scenes import COLOURS, PLACES, RADIUS, SHAPES, SIZES, scenes
 
 
@@ -76,3 +77,56 @@ def test_chosen_classes_and_refusals():
         scenes(0)
     with pytest.raises(ValueError, match="got 5 and 8"):
         scenes(5, size=8)
+
+
+def test_masks_are_where_the_shape_covers_half_a_pixel():
+    """Drawn without noise and clutter, pixels of the mask are nearer the shape's colour, others nearer the ground's."""
+    cover = np.array([[0.0, 0.25, 0.5, 1.0]])
+    drawn = scenes_module._cover(["square"], 32, np.array([[16.0], [16.0]]), np.array([8.0]), np.array([0.0]))
+    assert set(np.unique(drawn)) <= {0, 0.25, 0.5, 0.75, 1} and drawn.sum() == pytest.approx(
+        (2 * 8 * 0.68) ** 2, rel=0.1
+    )
+    assert (cover >= 0.5).tolist() == [[False, False, True, True]]
+    some = scenes(300, size=32, seed=8)
+    for image, mask, caption in zip(some.floats(), some.masks, some.captions, strict=True):
+        colour, ground = (np.array(COLOURS[caption.split()[i]]) for i in (2, -2))
+        edge = mask & ~torch.nn.functional.max_pool2d(-mask[None].float(), 3, 1, 1).eq(-1)[0]
+        assert edge.sum() < mask.sum() and not np.array_equal(colour, ground)
+        inside, outside = (image[:, m].mean(1).numpy() for m in (mask, ~mask))
+        assert np.abs(inside - colour).sum() < np.abs(inside - ground).sum() + 0.3
+        assert np.abs(outside - ground).sum() < 1
+
+
+def test_size_words_follow_the_size():
+    some = scenes(600, size=64, seed=4)
+    reach = (some.boxes[:, 2:] - some.boxes[:, :2]).float().amax(1)
+    words = np.array([caption.split()[1] for caption in some.captions])
+    disc = some.labels == some.classes.index("disc")
+    small, medium, large = (reach[disc & torch.from_numpy(words == word)] for word in SIZES)
+    assert small.max() <= medium.min() + 2 and medium.max() <= large.min() + 2 and min(map(len, (small, medium, large)))
+
+
+def test_classes_are_shuffled_and_all_different_shapes():
+    some = scenes(200, seed=1)
+    assert some.labels.tolist() != (list(range(10)) * 20)
+    u, v = np.meshgrid(np.linspace(-1, 1, 101), np.linspace(-1, 1, 101))
+    shapes = [inside(u, v) for inside in SHAPES.values()]
+    assert all((a != b).mean() > 0.03 for i, a in enumerate(shapes) for b in shapes[:i])
+
+
+def test_noise_and_pixel_values():
+    image = scenes(50, size=64, seed=2).floats()
+    grain = (image[:, :, 1:, 1:] - image[:, :, :-1, 1:] - image[:, :, 1:, :-1] + image[:, :, :-1, :-1]).abs()
+    typical = grain.flatten(1).median(1).values / (0.6745 * 2)  # four pixels: twice the deviation of one
+    assert 0.02 < typical.median() < 0.06 and typical.max() < 0.1
+
+
+def test_subset_keeps_pictures_and_their_truth_together():
+    some = scenes(40, seed=3)
+    rows = [7, 3, -1]
+    for indices in (rows, torch.tensor(rows), np.array(rows)):
+        part = some.subset(indices)
+        assert part.captions == [some.captions[i] for i in rows] and torch.equal(part.masks, some.masks[rows])
+        assert torch.equal(part.boxes, some.boxes[rows]) and torch.equal(part.labels, some.labels[rows])
+    assert some.subset(slice(0, 40, 10)).captions == some.captions[::10]
+    assert some.subset(some.labels == 2).captions == [c for c in some.captions if c.split()[3] == some.classes[2]]
