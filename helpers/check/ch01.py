@@ -22,6 +22,20 @@ COINS = [  # centres (row, column), from a segmentation of the photograph
 def knights_move(answer):
     """Exercise 1.1.
     Three windows hold a one, and another one row down and two columns to the right."""
+    if len({np.size(row) for row in answer}) > 1:
+        return "The rows differ in length; every row of the output has as many numbers."
+    shape, size = (
+        np.shape(answer),
+        "How often does a window two high and three wide fit into five rows and six columns?",
+    )
+    if shape == (3, 2):
+        return (
+            "These look like the places of the ones; asked for is the whole output, its zeros too, as a list of rows."
+        )
+    if shape in ((3, 5), (5, 3)):
+        return f"{shape[0]} rows of {shape[1]}: the kernel's height and width are exchanged. {size}"
+    if shape == (5, 6):
+        return f"As large as the picture: but a window must lie inside it. {size}"
     backwards = SHEET[:-1, 2:] + SHEET[1:, :-2]
     wrong = [
         (MATCHES - 1, "These are the sums before ReLU: negative numbers become 0."),
@@ -41,6 +55,8 @@ def demands_zeros(kernel, bias):
     kernel = np.asarray(kernel, float)
     if kernel.shape != (2, 2):
         return f"The kernel's shape is {kernel.shape}; it should be (2, 2)."
+    if not (np.isfinite(kernel).all() and np.isfinite(float(bias))):
+        return "Kernel and bias must be finite numbers."
     for numbers in product((0, 1), repeat=4):
         patch = np.reshape(numbers, (2, 2))
         value, wanted = float((patch * kernel).sum() + float(bias)), patch.tolist() == WANTED
@@ -55,7 +71,13 @@ def demands_zeros(kernel, bias):
 def parameters(answer):
     """Exercise 1.3.
     The 128x128 of the input does not enter: the same weights serve everywhere."""
+    if np.size(answer) == 2:
+        return "One number is asked for: add the weights and the biases."
     wrong = {
+        9 * 32: "These are the weights of one filter. There are 16, and each has a bias as well.",
+        9 * 32 + 1: "That is one filter; the layer has 16.",
+        128 * 128 * 32: "That is how many numbers enter. Parameters are what is learned: weights and biases.",
+        128 * 128 * 16: "That looks like the number of outputs. Parameters are what is learned: weights and biases.",
         16 * 9 * 32: "The weights are right; each filter has a bias as well.",
         16 * 9: "Each filter reads all 32 channels, so it has 3*3*32 weights, not 3*3. The biases count too.",
         16 * 10: "Each filter reads all 32 channels, so it has 3*3*32 weights, not 3*3.",
@@ -82,12 +104,25 @@ def _true_convolution(function):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(6, 7, generator=generator, dtype=torch.double)
     w = torch.randn(3, 2, generator=generator, dtype=torch.double)
-    answer = function(x, w)
+    try:
+        answer = function(x, w)
+    except ValueError as error:
+        if "step must be greater" in str(error):
+            return "Tensors know no negative step such as [::-1]; w.flip(0, 1) reverses both axes."
+        raise
+    if torch.is_tensor(answer) and answer.ndim > 2 and answer.shape[:-2].numel() == 1:
+        return (
+            f"The shape is {tuple(answer.shape)}: the batch and channel axes are still there; take [0, 0] or squeeze()."
+        )
     valid = {"mode": "valid"}
     wrong = [
         (signal.correlate2d(x, w, **valid), "This is cross-correlation: the kernel has to be flipped first."),
         (signal.correlate2d(x, w.flip(0), **valid), "The kernel is flipped top to bottom only; flip it sideways too."),
         (signal.correlate2d(x, w.flip(1), **valid), "The kernel is flipped sideways only; flip it top to bottom too."),
+        (
+            signal.convolve2d(x, w, **valid)[::-1, ::-1],
+            "The picture is flipped, not the kernel: the answers come out in reverse order.",
+        ),
         (signal.correlate2d(x, w.T, **valid), "The kernel is transposed; a flip reverses both of its axes."),
         (
             signal.convolve2d(x, w, mode="full"),
@@ -102,12 +137,15 @@ def grey(answer):
     """Exercise 1.5.
     A grey conversion is a 1x1 convolution from three channels to one."""
     shape = np.shape(answer)
-    if shape == (3,):
-        return "The numbers need the shape of a layer's weights: (filters, channels, height, width)."
+    if shape in ((3,), (1, 3), (3, 1, 1), (1, 3, 1)):
+        return f"The shape is {shape}; a layer's weights have four axes: (filters, channels, height, width)."
+    if shape[-2:] == (300, 451):
+        return "That is a picture. Asked for are the weights that conv.conv2d makes it with."
     if shape == (3, 1, 1, 1):
         return "This is three filters on one channel; one filter on three channels is needed."
     wrong = [
-        (np.full((1, 3, 1, 1), 1 / 3), "This weighs the three colours equally; the weighting asked for is in GREY.")
+        (np.full((1, 3, 1, 1), 1 / 3), "This weighs the three colours equally; the weighting asked for is in GREY."),
+        (np.reshape([0.114, 0.587, 0.299], (1, 3, 1, 1)), "Red and blue are exchanged: the first channel is red."),
     ]
     return array_hint(answer, np.reshape([0.299, 0.587, 0.114], (1, 3, 1, 1)), wrong)
 
@@ -116,12 +154,29 @@ def grey(answer):
 def contrast(a, b, c):
     """Exercise 1.6.
     Contrast goes through a template of mean zero, and cancels in normalised correlation, but for its sign."""
+    zero_sum = "The 1 is multiplied by the sum of the weights, which is 0; the -0.5 goes through each product."
+    only_mean = "The 0.2 goes with the mean; the 3 stays, since this filter is not divided by its length."
+    cancels = "Both lengths are divided by, so 0.5 and 3 cancel."
+    of_a = {0.5: "The size is right; and the sign?", 1: zero_sum, -1: zero_sum, 0: zero_sum}
+    of_b = {1: only_mean, 3.2: only_mean, 0: only_mean, 1.5: "In (b) the photo stays as it is."}
+    of_c = {1: "A length does not see the sign, but the numerator does.", 0: cancels}
+    of_c |= dict.fromkeys((-1.5, -0.5, 3, -3, 1.5), cancels)
     hints = {
-        "(a) ": number_hint(a, 0.5, {1: "The 0.2 vanishes, since the template sums to 0; the 0.5 goes through."}),
-        "(b) ": number_hint(b, 1, {0.5: "The length of the patch is halved as well, and it is divided by."}),
-        "(c) ": number_hint(c, -1, {1: "A length does not see the sign, but the numerator does."}),
+        "(a) ": number_hint(a, -0.5, of_a | {-1.5: "In (a) the template stays as it is."}),
+        "(b) ": number_hint(b, 3, of_b | {-1.5: "In (b) the photo stays as it is."}),
+        "(c) ": number_hint(c, -1, of_c),
     }
     return next((part + hint for part, hint in hints.items() if hint), None)
+
+
+def _rounded(answer, expected, wrong):
+    """As number_hint, where answers are rounded: half a per cent is right, and so near to a slip is that slip."""
+    answer = float(answer)
+    hints = [hint for slip, hint in wrong.items() if abs(answer / slip - 1) <= 0.005]
+    off = abs(answer / expected - 1)
+    if off <= 0.005 or (off > 0.025 and not hints):
+        return None if off <= 0.005 else number_hint(answer, expected)
+    return hints[0] if hints else "Close: give four significant digits."
 
 
 @checker
@@ -139,33 +194,50 @@ def kaiming(a, b):
     }
     dense = {2 / 224**2: "That is the variance.", (2 / 224) ** 0.5: "The photo has 224 rows of 224 pixels."}
     dense[(2 / 9) ** 0.5] = "There is no 3x3 window here: the unit reads all the pixels."
-    hints = {
-        "(a) ": number_hint(a, (2 / 75) ** 0.5, colour, tolerance=1e-4),
-        "(b) ": number_hint(b, (2 / 224**2) ** 0.5, dense, tolerance=1e-5),
-    }
+    dense[2**0.5 / 222] = "222x222 is the size of a 3x3 filter's map; this unit reads all 224x224 pixels."
+    dense[(2 / (3 * 224**2)) ** 0.5] = "A grey photo has one channel."
+    dense[1 / 224] = "The 2 makes up for what ReLU cuts off."
+    hints = {"(a) ": _rounded(a, (2 / 75) ** 0.5, colour), "(b) ": _rounded(b, 2**0.5 / 224, dense)}
     return next((part + hint for part, hint in hints.items() if hint), None)
 
 
 @checker
-def coins(answer, least=20, reach=14):
+def coins(answer, least=20, reach=17):
     """Exercise 1.8.
     At least 20 of the 24 coins, and no false alarm."""
-    found = np.asarray(answer, float).reshape(-1, 2)
-    if not len(found):
+    found = np.asarray(answer, float)
+    if not found.size:
         return "The list is empty: is the threshold too high?"
-    gaps = np.hypot(*(found[:, None] - np.array(COINS)).transpose(2, 0, 1))
-    nearest, hits = gaps.argmin(1), gaps.min(1) <= reach
-    swapped = np.hypot(*(found[:, None, ::-1] - np.array(COINS)).transpose(2, 0, 1))
-    if swapped.min(1).max() <= reach and not hits.all():
+    if found.ndim != 2 or found.shape[1] != 2:
+        return f"The shape is {found.shape}; it should be a list of pairs (row, column), one for each coin."
+    gaps = _gaps(found)
+    hits = gaps.min(1) <= reach
+    if not hits.all() and (_gaps(found[:, ::-1]).min(1) <= reach).all():
         return "Rows and columns are exchanged."
     if not hits.all():
-        row, column = found[~hits][0]
-        hint = "A position in the map of answers is the window's corner: add half the template's size for its centre."
-        return (
-            f"{int((~hits).sum())} of {len(found)} places are no coin's centre, such as ({row:g}, {column:g}). {hint}"
-        )
-    if len(set(nearest)) < len(found):
+        return _false_alarms(found, gaps.min(1), hits, reach)
+    if len(set(gaps.argmin(1))) < len(found):
         return "A coin is listed more than once: blank out a larger neighbourhood of each place found."
     if len(found) < least:
         return f"{len(found)} coins, all right; at least {least} are asked for."
     return None
+
+
+def _gaps(places):
+    """Distance of each place from each coin's centre."""
+    return np.hypot(*(places[:, None] - np.array(COINS)).transpose(2, 0, 1))
+
+
+def _false_alarms(found, nearest, hits, reach):
+    """What to do about places that are no coin's centre: all moved alike, off-centre, or nowhere near a coin."""
+    row, column = found[~hits][0]
+    said = f"{int((~hits).sum())} of {len(found)} places are no coin's centre, such as ({row:g}, {column:g})."
+    moved = [(_gaps(found + (i, j)).min(1) <= reach).mean() for i in range(8, 65, 4) for j in range(8, 65, 4)]
+    if len(found) > 2 and hits.mean() < 0.5 and max(moved) >= 0.8:
+        hint = "A position in the map of answers is the window's corner: add half the template's size for its centre."
+        return f"{said} {hint}"
+    off = nearest[~hits][0]
+    if off <= 2 * reach:
+        hint = f"It is {off:.0f} pixels from the nearest one; {reach} are allowed."
+        return f"{said} {hint} Raise the threshold, or change the template."
+    return f"{said} There is no coin within {off:.0f} pixels: raise the threshold."
