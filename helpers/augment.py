@@ -9,19 +9,18 @@ import torch.nn.functional as F
 
 def random_flip(x, generator=None):
     """Mirror each picture left to right with probability 1/2."""
-    flipped = torch.rand(len(x), 1, 1, 1, generator=generator).to(x.device) < 0.5
-    return torch.where(flipped, x.flip(3), x)
+    flipped = (torch.rand(len(x), generator=generator) < 0.5).to(x.device)
+    x = x.clone()
+    x[flipped] = x[flipped].flip(3)
+    return x
 
 
 def random_crop(x, padding=4, generator=None):
     """Pad with zeros on all sides and cut a picture of the old size out again, at a place of its own for each."""
     n, _, h, w = x.shape
-    top, left = torch.randint(2 * padding + 1, (2, n, 1), generator=generator).to(x.device)
-    rows = (torch.arange(h, device=x.device) + top)[:, None, :, None]
-    columns = (torch.arange(w, device=x.device) + left)[:, None, None, :]
-    picture = torch.arange(n, device=x.device)[:, None, None, None]
-    channel = torch.arange(x.shape[1], device=x.device)[None, :, None, None]
-    return F.pad(x, [padding] * 4)[picture, channel, rows, columns]
+    top, left = torch.randint(2 * padding + 1, (2, n), generator=generator).to(x.device)
+    windows = F.pad(x, [padding] * 4).unfold(2, h, 1).unfold(3, w, 1)  # a view (N, C, top, left, H, W): every crop
+    return windows[torch.arange(n, device=x.device), :, top, left]
 
 
 def flip_and_crop(x, generator=None):

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
-BLOCK = 32
+BLOCK = 8
 
 
 @dataclass
