@@ -9,8 +9,8 @@ PY      := $(BIN)/python
 STAMP   := $(VENV)/.installed
 SITE    := _build/html
 CHAPTER ?=
-# Two threads a kernel, one kernel at a time: more threads than cores make a training step many times slower.
-export OMP_NUM_THREADS ?= 2
+# One thread a kernel: more threads than free cores make a training step many times slower.
+export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # the chapters that load CIFAR-10 or Caltech-101: run a second time without any data
@@ -65,7 +65,7 @@ test-offline: $(STAMP)
 	    $(PY) -m pytest --nbval-lax --nbval-cell-timeout=900 -p no:cacheprovider $(DATA_CHAPTERS)
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab notebooks
+	env -u OMP_NUM_THREADS $(BIN)/jupyter lab notebooks
 
 execute: $(STAMP)
 	$(PY) tools/execute.py $(CHAPTER)
