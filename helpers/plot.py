@@ -1,4 +1,4 @@
-"""Figures. Every function returns the Figure; none shows it, so that a notebook shows it once, as a last expression.
+"""Figures, and tables. Every function returns what it makes; a notebook shows it once, as a last expression.
 
 Pictures are drawn between fixed limits: `limits="full"` for values from 0 to 1 (or bytes), `"own"` for each picture's
 smallest and largest value, `"signed"` for a diverging map centred on 0 (blue below, red above), the same for all, or a
@@ -104,6 +104,20 @@ def confusion(matrix, classes, source=None):
     ax.set_xticklabels(classes, rotation=45, ha="right")
     ax.set_yticklabels(classes)
     return with_source(figure, source)
+
+
+def table(header, rows):
+    """A table as an IPython HTML, which scrolls where it is too wide: texts at the left, numbers at the right."""
+    from IPython.display import HTML  # a notebook has it; scripts that only draw need not
+
+    rows = [[str(entry) for entry in row] for row in rows]
+    if any(len(row) != len(header) for row in rows):
+        raise ValueError(f"a row must have {len(header)} entries, as the header has")
+    sides = ["left" if name[:1].isalpha() else "right" for name in (rows[0] if rows else header)]
+    cell = "<{0} style='text-align: {1}'>{2}</{0}>".format
+    lines = [("th", header), *(("td", row) for row in rows)]
+    body = "".join("<tr>" + "".join(cell(kind, *c) for c in zip(sides, line)) + "</tr>" for kind, line in lines)
+    return HTML(f"<div style='overflow-x: auto' tabindex='0'><table class='dataframe'>{body}</table></div>")
 
 
 def with_source(figure, source):

@@ -81,6 +81,17 @@ def test_numbers_can_be_read_on_their_cells():
     assert [t.get_color() for t in figure.axes[0].texts] == ["black", "white", "black", "black"]
 
 
+def test_tables_set_texts_left_and_numbers_right():
+    page = plot.table(["stage", "map", "field"], [("conv1", "112x112", 7), ("maxpool", "56x56", 11)]).data
+    assert page.count("<tr>") == 3 and page.count("</th>") == 3 and page.count("</td>") == 6
+    assert "<td style='text-align: left'>maxpool</td>" in page
+    assert "<td style='text-align: right'>56x56</td><td style='text-align: right'>11</td>" in page
+    assert "left'>stage</th>" in page and "right'>field</th>" in page
+    assert "left'>a</th>" in plot.table(["a"], []).data
+    with pytest.raises(ValueError, match="must have 2 entries"):
+        plot.table(["a", "b"], [(1, 2), (3,)])
+
+
 @checker
 def three(answer):
     """Exercise 0.0.
