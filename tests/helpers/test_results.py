@@ -1,6 +1,9 @@
 """Stored results are read as they were written."""
 
+from pathlib import Path
+
 import pytest
+import tomllib
 
 from helpers import results
 
@@ -28,21 +31,15 @@ def test_unknown_name_lists_the_known_ones(folder):
         results.table("sheets")
 
 
-def test_without_the_repository_the_address_serves(folder, monkeypatch):
-    asked = []
-    text = (folder / "runs.csv").read_bytes()
+def test_unknown_columns_are_named(folder):
+    with pytest.raises(ValueError, match="runs has no column sed; it has source, seed, accuracy"):
+        results.table("runs", sed=1)
 
-    class Answer:
-        def __enter__(self):
-            return self
 
-        def __exit__(self, *_):
-            pass
-
-        def read(self):
-            return text
-
-    monkeypatch.setattr(results, "FOLDER", folder / "not there")
-    monkeypatch.setattr(results.urllib.request, "urlopen", lambda url, timeout: asked.append(url) or Answer())
-    assert len(results.table("runs", seed=0)) == 1
-    assert asked == [results.ADDRESS + "runs.csv"]
+def test_the_stored_results_travel_with_the_package():
+    """pyproject.toml maps the folder of the experiments into the package, so that Colab has the results."""
+    settings = tomllib.loads((results.REPOSITORY.parent / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert settings["package-dir"] == {"helpers.experiments": results.REPOSITORY.name}
+    folders = {p.parent.relative_to(results.REPOSITORY.parent) for p in Path(results.__file__).parent.rglob("*.py")}
+    assert {str(f).replace("/", ".") for f in folders} <= set(settings["packages"])
+    assert "*.csv" in settings["package-data"]["*"] and len(list(results.REPOSITORY.glob("*.csv"))) >= 3
