@@ -71,7 +71,7 @@ execute: $(STAMP)
 	$(PY) tools/execute.py $(CHAPTER)
 
 bench: $(STAMP)
-	@for script in benchmarks/bench_*.py; do echo "$$script" && $(PY) $$script || exit 1; done
+	@for script in benchmarks/bench_*.py; do echo "$$script" && env -u OMP_NUM_THREADS $(PY) $$script || exit 1; done
 
 screenshot: book
 	$(PY) tools/screenshot.py
