@@ -10,7 +10,7 @@ import uuid
 import zipfile
 from pathlib import Path
 
-from tqdm.auto import tqdm
+from helpers.progress import progress
 
 CHUNK = 2**20
 
@@ -88,7 +88,7 @@ def _download(url, path, md5):
     def write(temporary):
         with urllib.request.urlopen(url, timeout=20) as reply, open(temporary, "wb") as file:
             size = int(reply.headers.get("Content-Length") or 0) or None
-            with tqdm(total=size, unit="B", unit_scale=True, desc=path.name, disable=None) as bar:
+            with progress(total=size, unit="B", unit_scale=True, desc=path.name) as bar:
                 while block := reply.read(CHUNK):
                     file.write(block)
                     bar.update(len(block))

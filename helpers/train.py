@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from tqdm.auto import tqdm
+
+from helpers.progress import progress
 
 BLOCK = 8
 
@@ -47,7 +48,7 @@ def fit(model, train, test=None, *, epochs=10, batch_size=16, lr=1e-3, optimizer
     history, generator = History(), torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # dropout draws from the global generator
-        for _ in tqdm(range(epochs), desc="epochs", disable=None):
+        for _ in progress(range(epochs), desc="epochs"):
             start = time.perf_counter()
             train_epoch(model, train, optimizer, batch_size, generator, augment, normalise)
             history.seconds.append(time.perf_counter() - start)

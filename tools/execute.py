@@ -142,6 +142,7 @@ def chapters(numbers: list[str]) -> list[Path]:
 
 
 def main() -> int:
+    os.environ["TQDM_DISABLE"] = "1"  # stored outputs hold no progress bars
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("chapters", nargs="*", help="numbers such as 03; all if none is given")
     parser.add_argument("--timeout", type=int, default=900, help="seconds a cell may take (default %(default)s)")

@@ -1,6 +1,7 @@
 """The networks, the loop, augmentation and metrics."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from sklearn import metrics as reference
 from torch import nn
 
-from helpers import augment, metrics, train
+from helpers import augment, metrics, progress, train
 from helpers.data import ImageSet
 from helpers.models import ConvNet, LeNet, count_parameters
 from helpers.scenes import scenes
@@ -317,3 +318,15 @@ def test_the_sheets_network_learns_scenes_but_not_all_of_them():
     torch.manual_seed(0)
     history = train.fit(LeNet(), scenes(10_000, seed=0), scenes(2_000, seed=1), epochs=6, batch_size=32, lr=2e-3)
     assert 0.6 < history.test_accuracy[-1] < 0.9
+
+
+@pytest.mark.parametrize(
+    "notebook, terminal, silenced, shown",
+    [(True, False, "", True), (False, True, "", True), (False, False, "", False), (True, True, "1", False)],
+)
+def test_the_progress_bar_is_for_people(monkeypatch, capsys, notebook, terminal, silenced, shown):
+    monkeypatch.setenv("TQDM_DISABLE", silenced)
+    monkeypatch.setattr(progress, "_in_notebook", lambda: notebook)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    assert list(progress.progress(range(3), desc="epochs")) == [0, 1, 2]
+    assert ("epochs" in capsys.readouterr().err) is shown
