@@ -1,4 +1,4 @@
-"""Convolution and pooling in NumPy: what Chapters 1 and 2 build by hand, fast enough for photographs.
+"""Convolution, pooling and their gradients in NumPy: Chapters 1, 2 and 5 by hand, fast enough for photographs.
 
 Arrays are (C, H, W) or (N, C, H, W); `stride`, `padding` and `dilation` are an int or an (h, w) pair.
 """
@@ -40,12 +40,32 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1):
     x, weight = np.asarray(x), np.asarray(weight)
     _check_convolution(x, weight, bias)
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
-    dtype = np.float32 if x.dtype == weight.dtype == np.float32 else np.float64
+    dtype = _dtype(x, weight)
     windows = _windows(_pad(_batched(x), pair(padding, "padding")), weight.shape[2:], stride, dilation)
     out = _products(windows, weight.astype(dtype, copy=False), dtype)
     if bias is not None:
         out += np.asarray(bias, dtype)[:, None, None]
     return out if x.ndim == 4 else out[0]
+
+
+def conv2d_backward(grad_output, x, weight, stride=1, padding=0, dilation=1):
+    """The gradients of a loss by what `conv2d` read, from its gradient by what `conv2d` put out.
+
+    grad_output: the output's shape, (K, H', W') or (N, K, H', W'); x, weight and settings: as `conv2d` got them.
+    Returns (grad_x, grad_weight, grad_bias), shaped like x, weight and (K,), float64 unless x and weight are float32;
+    the last two are summed over the batch, and grad_x is 0 at pixels that no window reaches. Raises ValueError as
+    `conv2d` does, and for a grad_output of another shape. Source: Chapter 5, "All settings at once".
+    """
+    x, weight = np.asarray(x), np.asarray(weight)
+    _check_convolution(x, weight, None)
+    kernel_size, stride, dilation = weight.shape[2:], pair(stride, "stride"), pair(dilation, "dilation")
+    settings = kernel_size, stride, pair(padding, "padding"), dilation
+    windows = _windows(_pad(_batched(x), settings[2]), kernel_size, stride, dilation)
+    n, c, h, w = windows.shape[:4]
+    grad = _grad_output(grad_output, x, (len(weight), h, w)).reshape(n, len(weight), h * w)
+    grad, parts = (a.astype(_dtype(x, weight), copy=False) for a in (grad, weight.transpose(2, 3, 1, 0)))
+    grad_x = _add_windows(lambda u, v: (parts[u, v] @ grad).reshape(n, c, h, w), x.shape, grad.dtype, *settings)
+    return grad_x, _grad_weight(grad, windows), grad.sum((0, 2))
 
 
 def max_pool2d(x, kernel_size, stride=None, padding=0):
@@ -60,6 +80,27 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
 def avg_pool2d(x, kernel_size, stride=None, padding=0):
     """The mean of each window, padded zeros counted (torch's default); otherwise as `max_pool2d`."""
     return _pool(x, kernel_size, stride, padding, lambda windows: windows.mean(axis=(-2, -1)), 0.0)
+
+
+def max_pool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
+    """The gradient of a loss by what `max_pool2d` read: all of a window's gradient goes to its largest value.
+
+    grad_output: the output's shape; x and settings: as `max_pool2d` got them. Of equal values the first wins, row by
+    row, as in torch. Returns grad_x, shaped like x. Raises ValueError as `max_pool2d` does, and for a grad_output of
+    another shape. Source: Chapter 5, "Pooling".
+    """
+    windows, settings = _pool_windows(x, kernel_size, stride, padding, -np.inf)
+    winners = windows.reshape(*windows.shape[:4], -1).argmax(-1)
+    grad = _grad_output(grad_output, np.asarray(x), windows.shape[1:4])
+    width = windows.shape[-1]
+    return _add_windows(lambda u, v: grad * (winners == u * width + v), np.shape(x), windows.dtype, *settings)
+
+
+def avg_pool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
+    """The gradient of a loss by what `avg_pool2d` read: equal parts to the pixels; else as `max_pool2d_backward`."""
+    windows, settings = _pool_windows(x, kernel_size, stride, padding, 0.0)
+    share = _grad_output(grad_output, np.asarray(x), windows.shape[1:4]) / np.prod(settings[0])
+    return _add_windows(lambda u, v: share, np.shape(x), windows.dtype, *settings)
 
 
 def pair(value, name):
@@ -96,6 +137,10 @@ def _check_rank(x):
         raise ValueError(f"x must be (C, H, W) or (N, C, H, W), got shape {x.shape}")
 
 
+def _dtype(x, weight):
+    return np.float32 if x.dtype == weight.dtype == np.float32 else np.float64
+
+
 def _batched(x):
     return x if x.ndim == 4 else x[None]
 
@@ -107,13 +152,46 @@ def _pad(x, padding, value=0):
     return np.pad(x, [(0, 0), (0, 0), (h, h), (w, w)], constant_values=value)
 
 
-def _windows(x, kernel_size, stride, dilation):
+def _windows(x, kernel_size, stride, dilation, writeable=False):
     """A view (N, C, H', W', kh, kw) on the padded x: every window, nothing copied."""
     reach = [d * (k - 1) + 1 for k, d in zip(kernel_size, dilation)]
     for n, k, s, d in zip(x.shape[2:], kernel_size, stride, dilation):
         output_size(n, k, s, dilation=d)  # raises, with the numbers, if the kernel does not fit
-    every = sliding_window_view(x, reach, axis=(2, 3))
+    every = sliding_window_view(x, reach, axis=(2, 3), writeable=writeable)
     return every[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+
+
+def _grad_output(grad_output, x, shape):
+    """The gradient by an output of `shape` (K, H', W') per picture, as a batch."""
+    grad = np.asarray(grad_output)
+    expected = x.shape[:-3] + tuple(shape)
+    if grad.shape != expected:
+        raise ValueError(f"grad_output must have the output's shape {expected}, got {grad.shape}")
+    return _batched(grad)
+
+
+def _grad_weight(grad, windows):
+    """grad (N, K, P) and the P windows (N, C, H', W', kh, kw) as (K, C, kh, kw): one product a place in the kernel."""
+    n, c, h, w, *kernel_size = windows.shape
+    out = np.empty((grad.shape[1], c, *kernel_size), grad.dtype)
+    for u, v in np.ndindex(*kernel_size):
+        seen = windows[..., u, v].reshape(n, c, h * w).astype(grad.dtype, copy=False)
+        out[:, :, u, v] = (grad @ seen.transpose(0, 2, 1)).sum(0)
+    return out
+
+
+def _add_windows(part, shape, dtype, kernel_size, stride, padding, dilation):
+    """The transpose of `_pad` and `_windows`: place [u, v] of every window adds its `part(u, v)` to its pixel.
+
+    part: (u, v) -> (N, C, H', W'). Returns an array of `shape`; what falls on the padding is dropped.
+    """
+    *batch, c, h, w = shape
+    (top, left), n = padding, batch[0] if batch else 1
+    padded = np.zeros((n, c, h + 2 * top, w + 2 * left), dtype)
+    windows = _windows(padded, kernel_size, stride, dilation, writeable=True)
+    for u, v in np.ndindex(*kernel_size):  # windows overlap, but no two have the same pixel at the same place
+        windows[..., u, v] += part(u, v)
+    return padded[:, :, top : top + h, left : left + w].reshape(shape)
 
 
 def _products(windows, weight, dtype):
@@ -131,6 +209,12 @@ def _products(windows, weight, dtype):
 
 
 def _pool(x, kernel_size, stride, padding, reduce, fill):
+    out = reduce(_pool_windows(x, kernel_size, stride, padding, fill)[0])
+    return out if np.ndim(x) == 4 else out[0]
+
+
+def _pool_windows(x, kernel_size, stride, padding, fill):
+    """The windows (N, C, H', W', kh, kw) and the settings: kernel_size, stride, padding, dilation as pairs."""
     x = np.asarray(x)
     _check_rank(x)
     kernel_size, padding = pair(kernel_size, "kernel_size"), pair(padding, "padding")
@@ -138,5 +222,4 @@ def _pool(x, kernel_size, stride, padding, reduce, fill):
     if any(2 * p > k for p, k in zip(padding, kernel_size)):
         raise ValueError(f"padding {padding} is more than half of kernel_size {kernel_size}")
     padded = _pad(_batched(x).astype(np.result_type(x, np.float32), copy=False), padding, fill)
-    out = reduce(_windows(padded, kernel_size, stride, (1, 1)))
-    return out if x.ndim == 4 else out[0]
+    return _windows(padded, kernel_size, stride, (1, 1)), (kernel_size, stride, padding, (1, 1))

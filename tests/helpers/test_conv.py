@@ -7,7 +7,15 @@ import torch.nn.functional as F
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from helpers.conv import avg_pool2d, conv2d, max_pool2d, output_size
+from helpers.conv import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    conv2d,
+    conv2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+    output_size,
+)
 
 small = st.integers(1, 4)
 pairs = st.one_of(small, st.tuples(small, small))
@@ -120,3 +128,133 @@ def test_pooling_names_what_is_wrong():
         avg_pool2d(np.ones((1, 4, 4)), 5)
     with pytest.raises(ValueError, match="x must be"):
         max_pool2d(np.ones(4), 2)
+
+
+def autograd(function, grad_output, *arrays):
+    """torch's gradients of (function(*arrays) * grad_output).sum(), as arrays."""
+    tensors = [torch.from_numpy(a).requires_grad_() for a in arrays]
+    return [g.numpy() for g in torch.autograd.grad(function(*tensors), tensors, torch.from_numpy(grad_output))]
+
+
+def slopes(function, x, step=1e-6):
+    """Central differences of a number by each entry of x."""
+    out = np.empty(x.shape)
+    for i in np.ndindex(*x.shape):
+        ahead, behind = x.copy(), x.copy()
+        ahead[i] += step
+        behind[i] -= step
+        out[i] = (function(ahead) - function(behind)) / (2 * step)
+    return out
+
+
+@quick
+@given(st.data(), pairs, paddings, pairs, st.booleans())
+def test_conv2d_backward_equals_autograd(data, stride, padding, dilation, batched):
+    n, c, k = data.draw(st.tuples(small, small, small))
+    size, kernel = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12))), data.draw(st.tuples(small, small))
+    assume(fits(size, kernel, padding, dilation))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    x = rng.normal(size=(n, c, *size) if batched else (c, *size))
+    weight, bias = rng.normal(size=(k, c, *kernel)), rng.normal(size=k)
+    grad_output = rng.normal(size=conv2d(x, weight, None, stride, padding, dilation).shape)
+    ours = conv2d_backward(grad_output, x, weight, stride, padding, dilation)
+    theirs = autograd(lambda *a: F.conv2d(*a, stride, padding, dilation), grad_output, x, weight, bias)
+    for mine, reference in zip(ours, theirs, strict=True):
+        assert mine.shape == reference.shape and mine.dtype == np.float64
+        np.testing.assert_allclose(mine, reference, rtol=0, atol=1e-10)
+
+
+def test_conv2d_backward_equals_finite_differences():
+    rng = np.random.default_rng(0)
+    x, weight, bias = rng.normal(size=(2, 2, 7, 6)), rng.normal(size=(3, 2, 3, 2)), rng.normal(size=3)
+    setting = {"stride": (2, 3), "padding": (1, 2), "dilation": (2, 1)}
+    grad_output = rng.normal(size=conv2d(x, weight, **setting).shape)
+
+    def loss(x, weight, bias):
+        return (conv2d(x, weight, bias, **setting) * grad_output).sum()
+
+    ours = conv2d_backward(grad_output, x, weight, **setting)
+    by_x, by_weight = slopes(lambda a: loss(a, weight, bias), x), slopes(lambda a: loss(x, a, bias), weight)
+    for mine, slope in zip(ours, (by_x, by_weight, slopes(lambda a: loss(x, weight, a), bias)), strict=True):
+        np.testing.assert_allclose(mine, slope, atol=1e-7)
+
+
+def test_conv2d_backward_leaves_pixels_alone_that_no_window_reaches():
+    grad_x, _, _ = conv2d_backward(np.ones((1, 2, 3)), np.ones((1, 7, 9)), np.ones((1, 1, 3, 2)), stride=3)
+    assert (grad_x[0] > 0).tolist() == [[column % 3 != 2 for column in range(9)]] * 6 + [[False] * 9]
+
+
+def test_conv2d_backward_adds_up_over_the_batch():
+    rng = np.random.default_rng(0)
+    x, weight, grad_output = rng.normal(size=(3, 2, 5, 6)), rng.normal(size=(4, 2, 2, 3)), rng.normal(size=(3, 4, 4, 4))
+    together = conv2d_backward(grad_output, x, weight)
+    alone = [conv2d_backward(g, picture, weight) for g, picture in zip(grad_output, x, strict=True)]
+    np.testing.assert_allclose(together[0], [a[0] for a in alone], atol=1e-12)
+    for i in (1, 2):
+        np.testing.assert_allclose(together[i], sum(a[i] for a in alone), atol=1e-12)
+
+
+@pytest.mark.parametrize("kinds", [("f4", "f4", "f4"), ("f4", "f8", "f8"), ("f8", "f4", "f8"), ("i8", "i8", "f8")])
+def test_conv2d_backward_keeps_the_floating_type_and_its_input(kinds):
+    x, weight, expected = np.arange(25).reshape(1, 5, 5).astype(kinds[0]), np.ones((2, 1, 2, 2), kinds[1]), kinds[2]
+    grad_output = np.arange(32.0).reshape(2, 4, 4)
+    before = x.copy(), weight.copy(), grad_output.copy()
+    assert {a.dtype for a in conv2d_backward(grad_output, x, weight)} == {np.dtype(expected)}
+    assert all((a == b).all() for a, b in zip(before, (x, weight, grad_output), strict=True))
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"grad_output": np.ones((1, 6, 5))}, r"the output's shape \(1, 6, 6\), got \(1, 6, 5\)"),
+        ({"grad_output": np.ones((1, 1, 6, 6))}, r"the output's shape \(1, 6, 6\), got \(1, 1, 6, 6\)"),
+        ({"x": np.ones((2, 3, 8, 8))}, r"the output's shape \(2, 1, 6, 6\), got \(1, 6, 6\)"),
+        ({"weight": np.ones((2, 3, 3, 3))}, r"the output's shape \(2, 6, 6\)"),
+        ({"weight": np.ones((1, 3, 9, 3))}, "kernel_size 9 with dilation 1 spans 9 pixels, the input has 8"),
+        ({"x": np.ones((2, 8, 8))}, "the input has 2 channels, the filters expect 3"),
+        ({"x": np.ones((8, 8))}, r"x must be .* got shape \(8, 8\)"),
+        ({"stride": 0}, "stride must be at least 1, got 0"),
+        ({"padding": -1}, "padding must be at least 0, got -1"),
+        ({"dilation": (0, 1)}, "dilation must be at least 1, got 0"),
+    ],
+)
+def test_conv2d_backward_names_what_is_wrong(changes, words):
+    good = {"grad_output": np.ones((1, 6, 6)), "x": np.ones((3, 8, 8)), "weight": np.ones((1, 3, 3, 3))}
+    with pytest.raises(ValueError, match=words):
+        conv2d_backward(**good | changes)
+
+
+@quick
+@given(st.data(), pairs, st.one_of(st.none(), pairs), st.sampled_from(["max", "avg"]), st.booleans(), st.booleans())
+def test_pooling_backward_equals_autograd(data, kernel, stride, kind, batched, tied):
+    padding = tuple(data.draw(st.integers(0, k // 2)) for k in both(kernel))
+    size = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
+    assume(fits(size, kernel, padding, 1))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    x = rng.normal(size=(2, 3, *size) if batched else (3, *size)) - 3
+    x = x.round() if tied else x  # of equal values the first gets the gradient
+    forward, backward, reference = {
+        "max": (max_pool2d, max_pool2d_backward, F.max_pool2d),
+        "avg": (avg_pool2d, avg_pool2d_backward, F.avg_pool2d),
+    }[kind]
+    grad_output = rng.normal(size=forward(x, kernel, stride, padding).shape)
+    ours = backward(grad_output, x, kernel, stride, padding)
+    (theirs,) = autograd(lambda a: reference(a, kernel, stride, padding), grad_output, x)
+    assert ours.shape == x.shape
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("backward", [max_pool2d_backward, avg_pool2d_backward])
+def test_pooling_backward_names_what_is_wrong(backward):
+    with pytest.raises(ValueError, match=r"the output's shape \(1, 2, 2\), got \(1, 4, 4\)"):
+        backward(np.ones((1, 4, 4)), np.ones((1, 4, 4)), 2)
+    with pytest.raises(ValueError, match="more than half of kernel_size"):
+        backward(np.ones((1, 4, 4)), np.ones((1, 4, 4)), 2, padding=2)
+    with pytest.raises(ValueError, match="x must be"):
+        backward(np.ones(2), np.ones(4), 2)
+
+
+@pytest.mark.parametrize("backward", [max_pool2d_backward, avg_pool2d_backward])
+def test_pooling_backward_keeps_the_floating_type(backward):
+    for kind in ("f4", "f8"):
+        assert backward(np.ones((1, 2, 2), kind), np.ones((1, 4, 4), kind), 2).dtype == kind
