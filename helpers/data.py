@@ -46,6 +46,10 @@ CALTECH101_CLASSES = tuple(
     water_lilly wheelchair wild_cat windsor_chair wrench yin_yang
     """.split()
 )
+HERITAGE_COUNTS = {  # pictures a class of the Architectural Heritage Elements set, as coursework C6 gives them
+    "altar": 829, "apse": 514, "bell tower": 1059, "column": 1919, "inner dome": 616,
+    "outer dome": 1177, "flying buttress": 407, "gargoyle": 1571, "stained glass": 1033, "vault": 1110,
+}  # fmt: skip
 CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 DECODER = 1  # raise it when pictures are decoded in another way, so that no old copy serves
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff"}

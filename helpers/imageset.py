@@ -54,9 +54,23 @@ class ImageSet:
         """
         if int(first) != first or not 0 < first < len(self):
             raise ValueError(f"first must be a number of pictures between 1 and {len(self) - 1}, got {first}")
+        return self.draw(_quotas(self.labels, first, len(self.classes)), seed)
+
+    def draw(self, counts, seed=0):
+        """Two sets: counts[k] pictures of class k drawn at random, for each k, and the rest.
+
+        counts: a whole number for each class, 0 where there should be none. Raises ValueError for another length, a
+        negative or broken number, and more pictures of a class than there are.
+        Source: Chapter 9, "A long-tailed set".
+        """
+        there = torch.bincount(self.labels, minlength=len(self.classes)).tolist()
+        if len(counts) != len(there):
+            raise ValueError(f"{len(there)} classes but {len(counts)} counts")
+        for name, wanted, most in zip(self.classes, counts, there):
+            if int(wanted) != wanted or not 0 <= wanted <= most:
+                raise ValueError(f"of {name} there are {most} pictures: {wanted} cannot be drawn")
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        quota = _quotas(self.labels, first, len(self.classes))
-        taken = [order[self.labels[order] == k][:q] for k, q in enumerate(quota)]
+        taken = [order[self.labels[order] == k][: int(n)] for k, n in enumerate(counts)]
         chosen = torch.zeros(len(self), dtype=torch.bool)
         chosen[torch.cat(taken)] = True
         return self.subset(chosen), self.subset(~chosen)
