@@ -107,6 +107,39 @@ class Downsample(nn.Module):
         return F.pad(x, [before, after, before, after], mode=self.mode)
 
 
+class HeritageNet(nn.Sequential):
+    """The classifier of coursework C6: five 3x3 convolutions, four dense layers, dropout before each dense layer.
+
+    Takes (N, in_channels, H, W) float, returns logits (N, n_classes). size: the side of the pictures or (H, W), 16 or
+    more; the first dense layer reads 512 maps of (H // 16, W // 16). dropout: the share of inputs set to 0;
+    batch_norm: False leaves the normalisation out. Raises ValueError for a smaller size and a dropout outside [0, 1).
+    Source: Chapter 9, "The network".
+    """
+
+    def __init__(self, n_classes=10, in_channels=3, size=32, dropout=0.25, batch_norm=True):
+        height, width = pair(size, "size")
+        if min(height, width) < 16:
+            raise ValueError(f"size must be at least 16 pixels for four poolings, got {size}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
+        super().__init__()
+        maps = (in_channels, 32, 64, 128, 256, 512)
+        for i in range(1, 6):
+            self.add_module(f"conv{i}", nn.Conv2d(maps[i - 1], maps[i], 3, padding=1))
+            if batch_norm:
+                self.add_module(f"norm{i}", nn.BatchNorm2d(maps[i]))
+            self.add_module(f"relu{i}", nn.ReLU())
+            if i < 5:
+                self.add_module(f"pool{i}", nn.MaxPool2d(2))
+        self.flatten = nn.Flatten()
+        units = (512 * (height // 16) * (width // 16), 2048, 1024, 512, n_classes)
+        for i in range(1, 5):
+            self.add_module(f"drop{i}", nn.Dropout(dropout))
+            self.add_module(f"fc{i}", nn.Linear(units[i - 1], units[i]))
+            if i < 4:
+                self.add_module(f"relu{i + 5}", nn.ReLU())
+
+
 def count_parameters(model):
     """The number of trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
