@@ -53,17 +53,20 @@ class PoolNet(nn.Sequential):
 
     down: what halves: "max" or "average" of 2x2 windows, "stride" (the convolution keeps every second output) or
     "blur" (`Downsample`). padding_mode: "zeros" or "circular", everywhere. head: "mean" over all places and a dense
-    layer, or "dense", one weight for every number of the maps of a size x size picture. stride: 2, or 1 to keep every
-    place: nothing is halved. Takes (N, 3, H, W) float with sides of multiples of 8, returns logits (N, n_classes).
-    Raises ValueError for a choice that is not there. Source: Chapter 4, "Four ways to halve".
+    layer, or "dense", one weight for every number of the maps of a size x size picture. halvings: how many of the
+    three have a stride of 2, the first ones; the others keep every place. Takes (N, 3, H, W) float with sides of
+    multiples of 2**halvings, returns logits (N, n_classes). Raises ValueError for a choice that is not there.
+    Source: Chapter 4, "Four ways to halve".
     """
 
-    def __init__(self, down="max", padding_mode="zeros", head="mean", stride=2, width=32, n_classes=10, size=32):
+    def __init__(self, down="max", padding_mode="zeros", head="mean", halvings=3, width=32, n_classes=10, size=32):
         _known("head", head, ("mean", "dense"))
+        _known("halvings", halvings, (0, 1, 2, 3))
         super().__init__()
         channels = (3, width, 2 * width, 2 * width, 2 * width)
         for i, (before, after) in enumerate(zip(channels, channels[1:]), start=1):
-            step = stride if down == "stride" and i < 4 else 1
+            stride = 2 if i <= halvings else 1
+            step = stride if down == "stride" else 1
             self.add_module(f"conv{i}", nn.Conv2d(before, after, 3, step, padding=1, padding_mode=padding_mode))
             self.add_module(f"norm{i}", nn.BatchNorm2d(after))
             self.add_module(f"relu{i}", nn.ReLU())
@@ -72,15 +75,15 @@ class PoolNet(nn.Sequential):
         if head == "mean":
             self.mean = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
-        self.fc = nn.Linear(channels[-1] * (1 if head == "mean" else (size // stride**3) ** 2), n_classes)
+        self.fc = nn.Linear(channels[-1] * (1 if head == "mean" else (size // 2**halvings) ** 2), n_classes)
 
 
 class Downsample(nn.Module):
     """2x2 pooling of non-negative maps (N, C, H, W) with the stride given, 1 or 2; nothing for down="stride".
 
     "blur" takes the maximum of the 2x2 window at every place, blurs these maxima with the outer product of
-    (1, 2, 1)/4 with itself, which is the mean of 2x2 means, and keeps every stride-th. Windows begin at their own
-    place and reach right and down; the blur is centred on it. Source: Chapter 4, "Four ways to halve"; Zhang (2019).
+    (1, 2, 1)/4 with itself, and keeps every stride-th. Windows begin at their own place
+    and reach right and down; the blur is centred on it. Source: Chapter 4, "Four ways to halve"; Zhang (2019).
     """
 
     def __init__(self, down, padding_mode="zeros", stride=2):
@@ -95,8 +98,7 @@ class Downsample(nn.Module):
         if self.down == "stride":
             return x
         if self.down == "blur":
-            x = F.max_pool2d(self._pad(x, 1, 2), 2, 1)
-            return F.avg_pool2d(F.avg_pool2d(x, 2, 1), 2, self.stride)
+            return _binomial(F.max_pool2d(self._pad(x, 1, 2), 2, 1), self.stride)
         x = self._pad(x, 0, 1) if self.stride == 1 else x
         return (F.max_pool2d if self.down == "max" else F.avg_pool2d)(x, 2, self.stride)
 
@@ -143,6 +145,12 @@ class HeritageNet(nn.Sequential):
 def count_parameters(model):
     """The number of trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def _binomial(x, s):
+    """Maps blurred by (1, 2, 1)/4 down the columns and along the rows, every s-th place of them."""
+    x = (x[:, :, :-2:s] + 2 * x[:, :, 1:-1:s] + x[:, :, 2::s]) / 4
+    return (x[..., :-2:s] + 2 * x[..., 1:-1:s] + x[..., 2::s]) / 4
 
 
 def _known(name, value, choices):

@@ -1,0 +1,48 @@
+"""Pictures turned and tilted, as a camera would see them. Source: Chapter 4, "Turning and tilting".
+
+Each takes a batch (N, C, H, W) with values in [0, 1] and an angle in degrees, one number or one for each picture (N,).
+What comes from outside the picture is grey, 0.5. Values between pixels are interpolated linearly.
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def turn(x, degrees):
+    """Pictures turned about their centre, counter-clockwise for a positive angle, within the largest circle.
+
+    Outside the circle all is grey at every angle, 0 included, so that no corner gives the angle away.
+    """
+    c, s = _cos_sin(x, degrees)
+    return torch.where(disc(*x.shape[2:]).to(x.device), _sample(x, [[c, -s], [s, c]]), 0.5)
+
+
+def tilt(x, degrees):
+    """Pictures turned about their vertical middle line, seen from far away: the width shrinks by the cosine.
+
+    Raises ValueError for an angle of 90 degrees or more, where nothing is left to see.
+    """
+    c, s = _cos_sin(x, degrees)
+    if (c <= 1e-6).any():
+        raise ValueError(f"a picture tilted by 90 degrees or more shows no face; got {degrees}")
+    return _sample(x, [[1 / c, 0 * s], [0 * s, 1 + 0 * c]])
+
+
+def disc(h, w):
+    """The pixels whose centres lie within the largest circle: bool (h, w)."""
+    rows, columns = (torch.arange(n) - (n - 1) / 2 for n in (h, w))
+    return rows[:, None] ** 2 + columns**2 <= (min(h, w) / 2) ** 2
+
+
+def _cos_sin(x, degrees):
+    angles = torch.as_tensor(degrees, dtype=x.dtype, device=x.device).expand(len(x)).deg2rad()
+    return angles.cos(), angles.sin()
+
+
+def _sample(x, matrix):
+    """Each output pixel takes the value at matrix @ (its column, its row), both measured in pixels from the centre."""
+    h, w = x.shape[2:]
+    (a, b), (c, d) = matrix
+    rows = torch.stack([torch.stack([a, b * h / w, 0 * a], -1), torch.stack([c * w / h, d, 0 * d], -1)], 1)
+    grid = F.affine_grid(rows, list(x.shape), align_corners=False)
+    return F.grid_sample(x - 0.5, grid, align_corners=False) + 0.5
