@@ -1,0 +1,189 @@
+"""Checkers of Chapter 7, "Augmentation and normalisation"."""
+
+import torch
+
+from helpers.check import array_hint, checker
+
+
+@checker
+def crop(answer):
+    """7.1: a mirrored 3x3 picture, cut out of its zero-padded version.
+    First the mirror, then the frame of zeros, then the window.
+    """
+    slips = (
+        ([[0, 0, 0], [2, 3, 0], [5, 6, 0]], "The picture is not mirrored."),
+        ([[0, 0, 0], [0, 3, 2], [0, 6, 5]], "You cut first and mirrored afterwards: the order matters here."),
+        ([[0, 6, 5], [0, 9, 8], [0, 0, 0]], "Top and left are exchanged: the window begins in row 0, column 2."),
+        ([[0, 0, 0], [8, 9, 0], [5, 6, 0]], "That is mirrored top to bottom; left to right was asked for."),
+        ([[1, 0, 0], [4, 0, 0], [7, 0, 0]], "The window begins in row 0 of the *padded* picture, which is zeros."),
+    )
+    return array_hint(answer, [[0, 0, 0], [2, 1, 0], [5, 4, 0]], slips)
+
+
+@checker
+def versions(answer):
+    """7.2: how many versions a picture has, and how often it is seen as it was taken.
+    Even in a hundred epochs, about one picture in eight is never seen as it was taken.
+    """
+    numbers = _numbers(answer, 3)
+    if isinstance(numbers, str):
+        return numbers
+    count, times, never = numbers
+    known = {
+        25: "Each of the 25 crops comes mirrored and not mirrored.",
+        32: "With padding 2 on each side there are 5 places along an axis: 0, 1, 2, 3 and 4.",
+        18: "The padding is on both sides: the window can move by 4 pixels along an axis, which makes 5 places.",
+        27: "Every crop can be combined with either flip: multiply.",
+        10: "There are 5 places along each axis, so 25 in the plane.",
+    }
+    if count != 50:
+        return known.get(count, f"{count:g} versions are not right: places downwards times places across times flips.")
+    if abs(times - 2) > 1e-3:
+        return "Each of the 50 versions is as likely as any other: how often does one of them come in 100 draws?"
+    if abs(never - 13.3) < 0.1:
+        return "Give the chance as a number between 0 and 1, not as a percentage."
+    if abs(never - 0.867) < 1e-3:
+        return "That is the chance that it is seen at least once."
+    return (
+        None if abs(never - 0.98**100) < 1e-3 else "Missing it in one epoch has the chance 49/50; in all hundred ...?"
+    )
+
+
+@checker
+def scaled(answer):
+    """7.3: mean and deviation after 0.5/0.5, and after 0 and 5.
+    The mean moves and is divided, the deviation is only divided.
+    """
+    numbers = _numbers(answer, 4)
+    if isinstance(numbers, str):
+        return numbers
+    known = (
+        ((-0.2, None, None, None), "The mean after 0.5/0.5 is divided by 0.5, too."),
+        ((None, -0.6, None, None), "Subtracting a number from all values does not change their deviation."),
+        ((None, 0.16, None, None), "That is the variance after 0.5/0.5; the deviation was asked for."),
+        ((None, 0.2, None, None), "The deviation is divided by 0.5."),
+        ((None, None, 0.3, None), "The mean after 0 and 5 is divided by 5."),
+        ((None, None, 0, None), "Subtracting 0 leaves the mean as it is; then it is divided by 5."),
+        ((None, None, None, 5), "5 is what you divide by, not what comes out."),
+        ((None, None, None, 0.008), "For the last number you divided by 5 twice, or took the variance."),
+    )
+    for slip, hint in known:
+        if any(s is not None and abs(s - n) < 1e-6 for s, n in zip(slip, numbers)):
+            return hint
+    return array_hint(numbers, [-0.4, 0.4, 0.06, 0.04])
+
+
+@checker
+def absorbed(answer):
+    """7.4: a unit's weights and bias for inputs that are not normalised.
+    So a first layer can do all that normalisation does.
+    """
+    numbers = _numbers(answer, 4)
+    if isinstance(numbers, str):
+        return numbers
+    slips = (
+        ([4, -2, 6, 0.5], "The bias changes, too: what does a normalised unit answer to x = 0?"),
+        ([1, -0.5, 1.5, -3.5], "The weights are divided by 0.5, not multiplied."),
+        ([4, -2, 6, 4.5], "The sign of the bias's change: the mean is subtracted."),
+        ([4, -2, 6, -1.5], "In the bias, each weight times the mean is divided by the deviation, too."),
+        ([4, -2, 6, -4], "You lost the old bias of 0.5."),
+        ([2, -1, 3, 0.5], "Those are the old ones; with x instead of (x - 0.5) / 0.5 they give something else."),
+    )
+    return array_hint(numbers, [4, -2, 6, -3.5], slips)
+
+
+LABELS = ("changes", "keeps", "changes", "keeps", "changes", "changes")
+WHY = (
+    "Mirrored, a sign that says 'left' says 'right'.",
+    "A mirrored dog is a dog.",
+    "Half a turn makes a 6 of a 9.",
+    "A slide lies under a microscope in any orientation.",
+    "Whether a tomato is ripe is seen by its colour.",
+    "If the label says where the object is, moving the picture moves the truth.",
+)
+
+
+@checker
+def labels(answer):
+    """7.5: which changes keep the label.
+    The question is always what the label says, never what looks natural.
+    """
+    words = [str(word).strip().lower() for word in answer]
+    if len(words) != 6 or not set(words) <= {"keeps", "changes"}:
+        return 'Give a list of six words, each of them "keeps" or "changes".'
+    for i, (word, right, why) in enumerate(zip(words, LABELS, WHY)):
+        if word != right:
+            return f"Look again at ({'abcdef'[i]}). {why}"
+    return None
+
+
+@checker
+def quarter_turns(answer):
+    """7.6: a function (batch, generator) that turns each square picture by a random number of quarter turns.
+    Each picture by a turn of its own, all four turns equally often.
+    """
+    x = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)).repeat(400, 1, 1, 1)
+    turned, hint = _applied(answer, x)
+    if hint:
+        return hint
+    turns = torch.stack([x[0].rot90(k, (1, 2)) for k in range(4)])
+    which = (turned[:, None] == turns).flatten(2).all(2)
+    if not which.any(1).all():
+        mirrored = (turned[:, None] == turns.flip(3)).flatten(2).all(2).any(1)
+        if mirrored.any():
+            return "Some pictures come out mirrored: transposing alone is no turn."
+        return "The pictures come out as none of their four turns: rows and columns are axes 2 and 3 of the batch."
+    counts = which.sum(0).tolist()
+    if max(counts) == len(x):
+        return "All pictures share one turn: draw one for each picture."
+    if min(counts) == 0:
+        return f"Of 400 pictures, {counts} were turned by 0, 1, 2 and 3 quarters: each should occur."
+    if min(counts) < 60:
+        return f"Of 400 pictures, {counts} were turned by 0, 1, 2 and 3 quarters: each should be equally likely."
+    return None
+
+
+@checker
+def recipe(answer):
+    """7.7: any function (batch, generator) -> batch that is fit for augmenting.
+    It keeps to the rules; whether it helps is for the validation set to say.
+    """
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).repeat(100, 1, 1, 1)
+    changed, hint = _applied(answer, x)
+    if hint:
+        return hint
+    if torch.equal(changed, x):
+        return "It changes nothing."
+    if len(torch.unique(changed.flatten(1), dim=0)) < 2:
+        return "All pictures of the batch are changed in the same way: draw for each picture."
+    if not torch.isfinite(changed).all() or changed.min() < -1e-6 or changed.max() > 1 + 1e-6:
+        return "Its values leave [0, 1]: cut them off, and leave the normalisation to `fit`."
+    return None
+
+
+def _applied(function, x):
+    """(what the function makes of a batch, None) or (None, a hint): the rules of every random change."""
+    if not callable(function):
+        return None, "Give the function itself, not a batch that it returns."
+    before = x.clone()
+    first, again, other = (function(x, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    if first is None:
+        return None, "The function returns nothing: is the return missing?"
+    if not torch.equal(x, before):
+        return None, "The batch that it was given has changed: work on a copy."
+    if first.shape != x.shape:
+        return None, f"The shape is {tuple(first.shape)}; it should stay {tuple(x.shape)}."
+    if not torch.equal(first, again):
+        return None, "The same generator gives another result: let every draw use the generator."
+    if torch.equal(first, other) and not torch.equal(first, x):
+        return None, "Another generator gives the same result: nothing in it is random, or a seed is fixed."
+    return first, None
+
+
+def _numbers(answer, n):
+    """The answer as n floats, or a hint."""
+    try:
+        numbers = [float(number) for number in answer]
+    except (TypeError, ValueError):
+        return f"Give a list of {n} numbers."
+    return numbers if len(numbers) == n else f"Give {n} numbers, not {len(numbers)}."

@@ -1,0 +1,155 @@
+"""Chapter 7's checkers: right answers pass, and each known slip gets the hint for it."""
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import augment
+from helpers.check import ch07 as check
+
+
+def turns(choices=(0, 1, 2, 3), shared=False, odds=None):
+    """Quarter turns, right or with one thing wrong."""
+
+    def change(x, generator=None):
+        weights = torch.tensor(odds or [1.0] * len(choices))
+        drawn = torch.multinomial(weights, 1 if shared else len(x), True, generator=generator)
+        picks = [choices[k] for k in (drawn.expand(len(x)) if shared else drawn)]
+        return torch.stack([picture.rot90(k, (1, 2)) for picture, k in zip(x, picks)])
+
+    return change
+
+
+def transposed(x, generator=None):
+    swap = torch.rand(len(x), generator=generator) < 0.5
+    return torch.where(swap[:, None, None, None], x.transpose(2, 3), x)
+
+
+def along_channels(x, generator=None):
+    k = int(torch.randint(1, 3, (1,), generator=generator))
+    return x.roll(k, 1)
+
+
+def in_place(x, generator=None):
+    flipped = torch.rand(len(x), generator=generator) < 0.5
+    x[flipped] = x[flipped].flip(3)
+    return x
+
+
+def without_generator(x, generator=None):
+    return augment.random_flip(x)
+
+
+def fixed(x, generator=None):
+    return augment.random_crop(x, 4, torch.Generator().manual_seed(0))
+
+
+def one_crop(x, generator=None):
+    top, left = torch.randint(9, (2,), generator=generator).tolist()
+    return torch.nn.functional.pad(x, [4] * 4)[:, :, top : top + 32, left : left + 32]
+
+
+def brighter(x, generator=None):
+    return x * (1 + torch.rand(len(x), 1, 1, 1, generator=generator))
+
+
+RIGHT = {
+    "crop": [[0, 0, 0], [2, 1, 0], [5, 4, 0]],
+    "versions": [50, 2, 0.133],
+    "scaled": [-0.4, 0.4, 0.06, 0.04],
+    "absorbed": [4, -2, 6, -3.5],
+    "labels": ["changes", "keeps", "changes", "keeps", "changes", "changes"],
+    "quarter_turns": turns(),
+    "recipe": augment.flip_and_crop,
+}
+
+OTHER_FORMS = [
+    ("crop", torch.tensor(RIGHT["crop"])),
+    ("crop", np.array(RIGHT["crop"], float)),
+    ("versions", (50, 2.0, 0.98**100)),
+    ("scaled", np.array([-0.4, 0.4, 0.06, 0.04])),
+    ("absorbed", torch.tensor([4, -2, 6, -3.5])),
+    ("labels", ("Changes", " keeps", "changes", "KEEPS", "changes", "changes")),
+    ("recipe", augment.colour_jitter),
+    ("recipe", lambda x, generator: augment.cutout(augment.flip_and_crop(x, generator), generator)),
+    ("recipe", augment.random_flip),
+]
+
+WRONG = [
+    ("crop", [[0, 0, 0], [2, 3, 0], [5, 6, 0]], "not mirrored"),
+    ("crop", [[0, 0, 0], [0, 3, 2], [0, 6, 5]], "order matters"),
+    ("crop", [[0, 6, 5], [0, 9, 8], [0, 0, 0]], "exchanged"),
+    ("crop", [[0, 0, 0], [8, 9, 0], [5, 6, 0]], "top to bottom"),
+    ("crop", [[1, 0, 0], [4, 0, 0], [7, 0, 0]], "padded"),
+    ("crop", [[0, 0], [2, 1]], "shape"),
+    ("crop", [[0, 0, 0], [2, 1, 0], [5, 4, 1]], "index (2, 2)"),
+    ("versions", [25, 4, 0.133], "mirrored and not"),
+    ("versions", [32, 2, 0.1], "5 places"),
+    ("versions", [18, 2, 0.1], "both sides"),
+    ("versions", [27, 2, 0.1], "multiply"),
+    ("versions", [10, 2, 0.1], "25 in the plane"),
+    ("versions", [51, 2, 0.1], "51 versions"),
+    ("versions", [50, 1, 0.1], "100 draws"),
+    ("versions", [50, 2, 13.26], "percentage"),
+    ("versions", [50, 2, 0.8674], "at least once"),
+    ("versions", [50, 2, 0.5], "49/50"),
+    ("versions", [50, 2], "3 numbers, not 2"),
+    ("versions", 50, "list of 3"),
+    ("scaled", [-0.2, 0.4, 0.06, 0.04], "divided by 0.5, too"),
+    ("scaled", [-0.4, -0.6, 0.06, 0.04], "does not change their deviation"),
+    ("scaled", [-0.4, 0.16, 0.06, 0.04], "variance"),
+    ("scaled", [-0.4, 0.2, 0.06, 0.04], "divided by 0.5"),
+    ("scaled", [-0.4, 0.4, 0.3, 0.04], "divided by 5"),
+    ("scaled", [-0.4, 0.4, 0, 0.04], "Subtracting 0"),
+    ("scaled", [-0.4, 0.4, 0.06, 5], "what you divide by"),
+    ("scaled", [-0.4, 0.4, 0.06, 0.008], "twice"),
+    ("scaled", [-0.4, 0.4, 0.06, 0.05], "index (3,)"),
+    ("absorbed", [4, -2, 6, 0.5], "bias changes"),
+    ("absorbed", [1, -0.5, 1.5, -3.5], "not multiplied"),
+    ("absorbed", [4, -2, 6, 4.5], "sign"),
+    ("absorbed", [4, -2, 6, -1.5], "divided by the deviation"),
+    ("absorbed", [4, -2, 6, -4], "lost the old bias"),
+    ("absorbed", [2, -1, 3, 0.5], "old ones"),
+    ("absorbed", [4, -2, 6, 1], "index (3,)"),
+    ("absorbed", [4, -2, 6], "4 numbers, not 3"),
+    ("labels", ["keeps", "keeps", "changes", "keeps", "changes", "changes"], "(a)"),
+    ("labels", ["changes", "keeps", "changes", "changes", "changes", "changes"], "(d)"),
+    ("labels", ["changes", "keeps", "changes", "keeps", "changes", "keeps"], "(f)"),
+    ("labels", ["yes"] * 6, "six words"),
+    ("labels", ["keeps"] * 5, "six words"),
+    ("quarter_turns", turns(shared=True), "share one turn"),
+    ("quarter_turns", turns((0, 2)), "each should occur"),
+    ("quarter_turns", turns(odds=[8.0, 1, 1, 1]), "equally likely"),
+    ("quarter_turns", transposed, "mirrored"),
+    ("quarter_turns", along_channels, "axes 2 and 3"),
+    ("quarter_turns", in_place, "work on a copy"),
+    ("quarter_turns", without_generator, "use the generator"),
+    ("quarter_turns", fixed, "Another generator"),
+    ("quarter_turns", lambda x, generator: None, "return missing"),
+    ("quarter_turns", torch.zeros(3), "the function itself"),
+    ("quarter_turns", lambda x, generator: x[:5], "shape"),
+    ("quarter_turns", lambda x: x, "could not be checked"),
+    ("recipe", lambda x, generator: x, "changes nothing"),
+    ("recipe", one_crop, "in the same way"),
+    ("recipe", brighter, "leave [0, 1]"),
+    ("recipe", in_place, "work on a copy"),
+    ("recipe", lambda x, generator: augment.random_crop(x[:, :, 1:], 4, generator), "shape"),
+]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_answers_pass_and_none_is_no_answer(name):
+    verdict = getattr(check, name)(RIGHT[name])
+    assert verdict.right and verdict.message, verdict
+    assert getattr(check, name)(...).right is None
+
+
+@pytest.mark.parametrize("name, answer", OTHER_FORMS)
+def test_right_answers_in_other_forms_pass(name, answer):
+    assert getattr(check, name)(answer).right
+
+
+@pytest.mark.parametrize("name, answer, hint", WRONG)
+def test_slips_get_their_hint(name, answer, hint):
+    verdict = getattr(check, name)(answer)
+    assert verdict.right is False and hint in verdict.message, verdict
