@@ -3,6 +3,9 @@
 import csv
 from pathlib import Path
 
+import numpy as np
+import torch
+
 REPOSITORY = Path(__file__).resolve().parent.parent / "experiments"
 INSTALLED = Path(__file__).resolve().parent / "experiments"  # where the package is installed without the repository
 FOLDER = INSTALLED if INSTALLED.is_dir() else REPOSITORY
@@ -22,6 +25,19 @@ def table(name, **wanted):
     if unknown := set(wanted) - set(rows[0]):
         raise ValueError(f"{name} has no column {', '.join(sorted(unknown))}; it has {', '.join(rows[0])}")
     return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def arrays(name):
+    """The arrays of `experiments/<name>.npz` as a dict of tensors, for what would be too long for a table.
+
+    Raises ValueError for an unknown name, naming those that are there. Source: Chapter 9, "The long run".
+    """
+    path = FOLDER / f"{name}.npz"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.npz")))
+        raise ValueError(f"there are no arrays named {name!r}; there are {known}")
+    with np.load(path) as stored:
+        return {key: torch.from_numpy(stored[key]) for key in stored}
 
 
 def _number(text):

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomllib
+import torch
 
 from helpers import results
 
@@ -36,10 +38,18 @@ def test_unknown_columns_are_named(folder):
         results.table("runs", sed=1)
 
 
+def test_arrays_are_tensors_of_the_stored_type(folder):
+    np.savez(folder / "logits.npz", z=np.ones((2, 3), np.float16), y=np.arange(2, dtype=np.uint8))
+    found = results.arrays("logits")
+    assert set(found) == {"z", "y"} and found["z"].dtype == torch.float16 and found["y"].tolist() == [0, 1]
+    with pytest.raises(ValueError, match="no arrays named 'runs'; there are logits"):
+        results.arrays("runs")
+
+
 def test_the_stored_results_travel_with_the_package():
     """pyproject.toml maps the folder of the experiments into the package, so that Colab has the results."""
     settings = tomllib.loads((results.REPOSITORY.parent / "pyproject.toml").read_text())["tool"]["setuptools"]
     assert settings["package-dir"] == {"helpers.experiments": results.REPOSITORY.name}
     folders = {p.parent.relative_to(results.REPOSITORY.parent) for p in Path(results.__file__).parent.rglob("*.py")}
     assert {str(f).replace("/", ".") for f in folders} <= set(settings["packages"])
-    assert "*.csv" in settings["package-data"]["*"] and len(list(results.REPOSITORY.glob("*.csv"))) >= 3
+    assert {"*.csv", "*.npz"} <= set(settings["package-data"]["*"]) and len(list(results.REPOSITORY.glob("*.csv"))) >= 3
