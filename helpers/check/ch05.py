@@ -42,7 +42,7 @@ def row(answer):
     slips_x = [
         (
             [2, 3, -3, 3, -1],
-            "For x the kernel was laid on backwards: stamp it as it is, or flip it and cross-correlate.",
+            "For x the kernel was laid on backwards: stamp it as it is.",
         ),
         ([-2, 5, -1, 1, 1], "For x you have the right numbers from right to left."),
     ]
@@ -105,14 +105,6 @@ def suspects(answer):
     return None
 
 
-def _compare(function, arguments, expected, slips):
-    """A hint if function(*arguments) is not `expected`."""
-    given = function(*(a.copy() if isinstance(a, np.ndarray) else a for a in arguments))
-    return (
-        "The function returns nothing: is the return missing?" if given is None else array_hint(given, expected, slips)
-    )
-
-
 @checker
 def unpad_circular(answer):
     """5.5: the gradient through circular padding.
@@ -137,7 +129,10 @@ def unpad_circular(answer):
             (cropped, "You cut the border off, which is right for zeros; here the border consists of pixels."),
             (sides, "The corners of the padding are missing: they are copies of pixels, too."),
         ]
-        hint = _compare(answer, (grad, P), expected[0, 0], slips if P else ())
+        given = answer(grad.copy(), P)
+        if given is None:
+            return "The function returns nothing: is the return missing?"
+        hint = array_hint(given, expected[0, 0], slips if P else ())
         if hint:
             return f"For {shape[0]}x{shape[1]} pixels and P = {P}: {hint}"
     return None
@@ -164,13 +159,11 @@ def depthwise(answer):
         if not isinstance(given, (tuple, list)) or len(given) != 2:
             return "Return a pair: the gradients of x and of the weights."
         setting = f"For {n} pictures, {c} channels and a {kh}x{kw} kernel"
-        slips_x = [(flipped, "the kernel was laid on backwards.")] if (kh, kw) != (1, 1) else []
-        hint = array_hint(given[0], by_x, slips_x)
+        hint = array_hint(given[0], by_x, [(flipped, "the kernel was laid on backwards.")])
         if hint:
             return f"{setting}, gradient of x: {hint}"
-        hint = array_hint(
-            given[1], by_weight, [(by_weight / n, "sum over the pictures, don't average.")] if n > 1 else []
-        )
+        slips = [(by_weight / n, "sum over the pictures, don't average.")]
+        hint = array_hint(given[1], by_weight, slips if n > 1 else ())
         if hint:
             return f"{setting}, gradient of the weights: {hint}"
     return None

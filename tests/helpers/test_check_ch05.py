@@ -71,7 +71,7 @@ WRONG = [
     ("strided_row", STRIDED[:-1], "missing"),
     ("strided_row", [0, *STRIDED[:-1]], "other end"),
     ("strided_row", [-2, 4, 3, -2, -4, 6, 3, 0], "backwards"),
-    ("strided_row", [2, 4, -3, -2, 4, 6, 3, 0], "index 6"),
+    ("strided_row", [2, 4, -3, -2, 4, 6, 3, 0], "1 of 8 numbers differ"),
     ("decoder", [14, 27, 27, 79], "output_padding"),
     ("decoder", [14, 28, 26, 76], "dilation"),
     ("decoder", [14, 28, 28, 84], "multiplies"),
