@@ -146,7 +146,8 @@ def main(arguments=None):
     options = _options(arguments)
     device = _join()
     train, test = _load(options.data, options.pictures)
-    model = _network(options.network, len(train.classes), options.seed).to(device)
+    model = _network(options.network, len(train.classes), options.seed)
+    model.to(device, torch.float64 if options.double else torch.float32)
     optimizer = adam(model, options.lr)
     first = _restore(options.save, model, optimizer) if options.resume else 0
     model = DistributedDataParallel(model)
@@ -171,6 +172,7 @@ def _options(arguments):
     parser.add_argument("--micro-batch", type=int, default=16, help="pictures at a time in each process")
     parser.add_argument("--lr", type=float, default=1e-3, help="Adam's learning rate")
     parser.add_argument("--clip", type=float, help="largest length of the gradient")
+    parser.add_argument("--double", action="store_true", help="in double precision, to compare runs")
     parser.add_argument("--network", choices=NETWORKS, default="lenet")
     parser.add_argument("--data", choices=("any", "cifar10", "scenes"), default="any",
                         help="any: CIFAR-10, or drawn scenes where it cannot be had")  # fmt: skip

@@ -82,11 +82,11 @@ def logits(model, data, normalise=None, batch_size=100):
     """The model's scores for every picture, (N, n_classes) on the CPU, in eval mode; the mode is then restored."""
     if not len(data):
         raise ValueError("the set to evaluate is empty")
-    training, device = model.training, next(model.parameters()).device
+    training, like = model.training, next(model.parameters())  # pictures go to its device, with its precision
     model.eval()
     try:
         parts = (floats(data.images[i : i + batch_size], normalise) for i in range(0, len(data), batch_size))
-        return torch.cat([model(x.to(device)).cpu() for x in parts])
+        return torch.cat([model(x.to(like)).cpu() for x in parts])
     finally:
         model.train(training)
 
