@@ -1,0 +1,248 @@
+"""Checkers of Chapter 9, "Evaluating a classifier"."""
+
+import math
+
+import torch
+
+from helpers.check import checker
+from helpers.data import HERITAGE_COUNTS
+from helpers.metrics import calibration_error
+
+
+def _numbers(answer, names):
+    """(list of floats, None), or (None, hint) where there are not as many as names."""
+    try:
+        numbers = [float(number) for number in answer]
+    except TypeError:
+        return None, f"Give a list of {len(names)}: {', '.join(names)}."
+    if len(numbers) != len(names):
+        return None, f"Give {len(names)} numbers, not {len(numbers)}: {', '.join(names)}."
+    return numbers, None
+
+
+def _judge(answer, names, expected, slips=(), tolerance=6e-4):
+    """None if every number is right, else a hint; slips: (place, number of a known slip, its hint)."""
+    numbers, hint = _numbers(answer, names)
+    if hint:
+        return hint
+    for place, (name, given, right) in enumerate(zip(names, numbers, expected)):
+        if abs(given - right) <= tolerance:
+            continue
+        for where, slip, words in slips:
+            if where == place and abs(given - slip) <= tolerance:
+                return words
+        if abs(given - 100 * right) <= 100 * tolerance:
+            return f"The {name} is a percentage: give a share between 0 and 1."
+        return f"The {name} is too {'large' if given > right else 'small'}."
+    return None
+
+
+@checker
+def averages(answer):
+    """9.1: accuracy, macro precision, macro recall and macro F1 of a matrix of three classes.
+    The rarest class pulls all three macro averages below the accuracy.
+    """
+    exchanged = "Precision and recall are exchanged: precision divides by the column, recall by the row."
+    slips = (
+        (0, 0.65, "That is the mean of the recalls: the accuracy divides the diagonal's sum by all pictures."),
+        (1, 0.65, exchanged),
+        (1, 0.73462, "That is weighted by the classes' pictures: in a macro average each class counts a third."),
+        (1, 0.74, "That is the micro average, the accuracy: average the three precisions."),
+        (2, 0.67308, exchanged),
+        (2, 0.74, "That is the weighted or the micro average, the accuracy: average the three recalls."),
+        (3, 0.66134, "That is the F1 of the macro averages: average the three classes' F1 instead."),
+        (3, 0.73660, "That is weighted by the classes' pictures: in a macro average each class counts a third."),
+    )
+    names = ("accuracy", "macro precision", "macro recall", "macro F1")
+    expected = (0.74, (0.75 + 0.5 + 40 / 52) / 3, 0.65, (0.75 + 8 / 18 + 80 / 102) / 3)
+    return _judge(answer, names, expected, slips)
+
+
+@checker
+def laziest(answer):
+    """9.2: accuracy, macro recall, macro F1 and best cross-entropy of always saying "column".
+    A trained network has to beat these.
+    """
+    shares = [n / sum(HERITAGE_COUNTS.values()) for n in HERITAGE_COUNTS.values()]
+    most = max(shares)
+    entropy = -sum(p * math.log(p) for p in shares)
+    slips = (
+        (0, 0.1, "The classes are not equally frequent: how many of the 10,235 pictures are columns?"),
+        (1, most, "That is the weighted recall, which is the accuracy: of the ten recalls, one is 1 and nine are 0."),
+        (1, 1, "That is the column's recall: the other nine are 0."),
+        (2, 2 * most / (1 + most), "That is the column's F1: the nine others are 0."),
+        (2, 2 * most * 0.1 / (most + 0.1), "That is an F1 of averages: average the ten F1."),
+        (3, math.log(10), "That is with ten equal probabilities: the classes' own shares do better."),
+        (3, entropy / math.log(2), "That is in bits: use the natural logarithm."),
+        (3, -math.log(most), "That is the loss of a column alone: average over the pictures of all classes."),
+    )
+    names = ("accuracy", "macro recall", "macro F1", "cross-entropy")
+    return _judge(answer, names, (most, 0.1, 0.2 * most / (1 + most), entropy), slips)
+
+
+@checker
+def elsewhere(answer):
+    """9.3: the precision of one detector where 50 %, 4 % and 1 % of the pictures are positive.
+    The detector is the same: its recall and its rate of false alarms did not change.
+    """
+    shares = (0.5, 407 / 10_235, 0.01)
+    expected = [p * 0.95 / (p * 0.95 + (1 - p) * 0.05) for p in shares]
+    slips = [(i, p * 0.95, "That is the share of true alarms among all pictures: divide by all alarms.") for i, p in
+             enumerate(shares)]  # fmt: skip
+    slips += [(i, 0.95, "That is the recall: of the pictures that it says yes to, how many are buttresses?") for i in
+              (1, 2)]  # fmt: skip
+    slips += [(i, p, "That is how frequent buttresses are, before the detector has spoken.") for i, p in
+              enumerate(shares)]  # fmt: skip
+    slips += [(1, 407 * 0.95 / (407 * 0.95 + 10_235 * 0.05), "The false alarms come from the other 9,828 pictures.")]
+    names = ("precision at one half", "precision in the heritage set", "precision at one in a hundred")
+    return _judge(answer, names, expected, slips)
+
+
+@checker
+def calibration(answer):
+    """9.4: a function (confidences, right) -> expected calibration error with ten bins.
+    Each bin counts by its pictures, and an empty one not at all.
+    """
+    if not callable(answer):
+        return "Give the function itself, not a number that it returns."
+    generator = torch.Generator().manual_seed(0)
+    for n in (400, 30):
+        confidence = 0.1 + 0.9 * torch.rand(n, generator=generator).sqrt()
+        right = torch.rand(n, generator=generator) < confidence**2
+        if hint := _calibration_hint(answer(confidence.clone(), right.clone()), confidence, right):
+            return hint
+    edges = torch.tensor([0.5, 0.5, 0.55])  # 0.5 is exact in binary: the fifth bin's upper end
+    value = answer(edges, torch.tensor([True, True, False]))
+    if abs(float(value) - (2 * 0.5 + 0.55) / 3) > 1e-4:
+        return "Something is wrong where most bins are empty, or a confidence lies on a bin's end."
+    return None
+
+
+def _calibration_hint(given, confidence, right):
+    if given is None:
+        return "The function returns nothing: is the return missing?"
+    given, gaps, weights = float(given), [], []
+    for b in range(10):
+        inside = (confidence > b / 10) & (confidence <= (b + 1) / 10)
+        if inside.any():
+            gaps.append((right[inside].double().mean() - confidence[inside].double().mean()).item())
+            weights.append(inside.double().mean().item())
+    slips = (
+        (sum(map(abs, gaps)) / len(gaps), "You average over the bins: a bin counts by its pictures."),
+        (sum(map(abs, gaps)) / 10, "You average over all ten bins: a bin counts by its pictures."),
+        (max(map(abs, gaps)), "That is the largest gap of a bin, not the mean."),
+        (abs(sum(g * w for g, w in zip(gaps, weights))), "Gaps of different sign cancel: take absolute values."),
+        (sum(g * g * w for g, w in zip(gaps, weights)), "You square the gaps: take their absolute values."),
+    )  # fmt: skip
+    expected = sum(abs(g) * w for g, w in zip(gaps, weights))
+    if math.isnan(given):
+        return "The function returns nan: what is the accuracy of an empty bin?"
+    if abs(given - expected) < 1e-4:
+        return None
+    for slip, hint in slips:
+        if abs(given - slip) < 1e-4:
+            return hint
+    return f"For {len(right)} answers it should be {expected:.4f}, not {given:.4f}."
+
+
+@checker
+def difference(answer):
+    """9.5: the bootstrap interval of the difference of two accuracies on the same pictures.
+    It does not reach 0, although the two networks' own intervals overlap.
+    """
+    numbers, hint = _numbers(answer, ("low", "high"))
+    if hint:
+        return hint
+    low, high = numbers
+    if abs(low - 0.754) < 0.01 and abs(high - 0.805) < 0.01 or abs(low - 0.723) < 0.01 and abs(high - 0.777) < 0.01:
+        return "That is the interval of one network's accuracy: bootstrap the difference."
+    if abs(low + 0.007) < 0.006 and abs(high - 0.067) < 0.006:
+        return "Those two were resampled apart: the same rows must be drawn for both networks."
+    if abs(low + 0.052) < 0.006 and abs(high + 0.008) < 0.006:
+        return "That is the second less the first: take the first less the second."
+    if low > high:
+        return "Give the lower end first."
+    if abs(low - 0.0077) > 0.004 or abs(high - 0.0523) > 0.004:
+        return f"({low:.3f}, {high:.3f}) is not it: are 700, 80, 50 and 170 of the rows right-right, right-wrong, ...?"
+    return None
+
+
+@checker
+def what_happened(answer):
+    """9.6: what three reports show.
+    Loss against accuracy, accuracy against macro recall, training against test: each pair answers one question.
+    """
+    known = {"ove": "over-confident", "und": "under-fitted", "rar": "rare"}
+    words = [known.get(str(word).strip().lower()[:3], str(word)) for word in answer]
+    if len(words) != 3 or not set(words) <= set(known.values()):
+        return 'Give a list of three words, each of them "over-confident", "under-fitted" or "rare".'
+    hints = (
+        "In the first case no answer got worse on the whole, and yet the loss rose: what does the loss see besides?",
+        "In the second case accuracy rose and macro recall fell: whose recalls must have fallen?",
+        "In the third case the training accuracy is as low as the test accuracy.",
+    )
+    for word, right, hint in zip(words, ("over-confident", "rare", "under-fitted"), hints):
+        if word != right:
+            return hint
+    return None
+
+
+@checker
+def larger(answer):
+    """9.7: the parameters of the C6 network for pictures of 64x64 and of 128x128.
+    The first dense layer has four times the inputs when the side doubles; the convolutions do not change.
+    """
+    rest = 8_395_018 - 2048 * 2049
+    expected = [rest + 2048 * (512 * side**2 + 1) for side in (4, 8)]
+    slips = [
+        (i, 8_395_018, "That is for 32x32: the first dense layer reads 512 maps of (side / 16)^2.") for i in (0, 1)
+    ]
+    slips += [
+        (i, right - 2048, "A bias a unit is missing in the first dense layer.") for i, right in enumerate(expected)
+    ]
+    slips += [(i, rest + 2048 * (512 * (2 * side) ** 2 + 1), "There are four poolings, not three.") for i, side in
+              enumerate((4, 8))]  # fmt: skip
+    slips += [(i, rest + 2048 * (512 * (side // 2) ** 2 + 1), "There are four poolings, not five: none after the last "
+               "convolution.") for i, side in enumerate((4, 8))]  # fmt: skip
+    slips += [(i, right - 1984, "Scale and shift of the batch normalisations are missing.") for i, right in
+              enumerate(expected)]  # fmt: skip
+    return _judge(answer, ("number at 64x64", "number at 128x128"), expected, slips, tolerance=0.5)
+
+
+@checker
+def adjusted(answer):
+    """9.8: a function (logits, counts) -> logits for classes that are equally frequent.
+    Dividing by the share of a class gives rare classes back what the training took from them.
+    """
+    if not callable(answer):
+        return "Give the function itself, not what it returns."
+    generator = torch.Generator().manual_seed(0)
+    z, counts = torch.randn(6, 3, generator=generator), [70, 20, 10]
+    before = z.clone()
+    given = answer(z, counts)
+    if not torch.equal(z, before):
+        return "The function changes the logits that it is given: return new ones."
+    if not torch.is_tensor(given) or given.shape != z.shape:
+        return "The function should return a tensor of logits of the same shape."
+    pi = torch.tensor(counts) / 100
+    given = given.double().softmax(1)
+    slips = (
+        (z + pi.log(), "You add the logarithms: a class that was frequent in training must lose, not gain."),
+        (z - pi, "You subtract the shares: logits are logarithms, so subtract the logarithms of the shares."),
+        (z / pi, "You divide the logits: divide the probabilities, or subtract logarithms from the logits."),
+        (z, "The logits' order is as it was: nothing has been adjusted."),
+    )
+    if torch.allclose(given, (z - pi.log()).double().softmax(1), atol=1e-5):
+        return None
+    for slip, hint in slips:
+        if torch.allclose(given, slip.double().softmax(1), atol=1e-5):
+            return hint
+    if torch.allclose(given, (z.softmax(1) / pi).double().softmax(1), atol=1e-5):
+        return "Those are probabilities: return their logarithms, which are logits."
+    return "The probabilities should be proportional to the network's, divided by the classes' shares."
+
+
+def _ece(confidence, right):
+    """The reference of 9.4 in the chapter's own terms, for the tests."""
+    p = torch.stack([confidence, torch.zeros_like(confidence)], 1)
+    return calibration_error(p, (~right).long(), 10)

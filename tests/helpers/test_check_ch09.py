@@ -1,0 +1,166 @@
+"""Chapter 9's checkers: right answers pass, and each known slip gets the hint for it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import metrics
+from helpers.check import ch09 as check
+from helpers.models import HeritageNet, count_parameters
+
+COUNTS = np.array([829, 514, 1059, 1919, 616, 1177, 407, 1571, 1033, 1110])
+PI = COUNTS / COUNTS.sum()
+MATRIX = torch.tensor([[30, 0, 10], [4, 4, 2], [6, 4, 40]])
+
+
+def bins_of(confidence, right, weigh, size=abs):
+    gaps, shares = [], []
+    for b in range(10):
+        inside = (confidence > b / 10) & (confidence <= (b + 1) / 10)
+        if inside.any():
+            gaps.append(size(float(right[inside].double().mean() - confidence[inside].double().mean())))
+            shares.append(float(inside.double().mean()))
+    return weigh(np.array(gaps), np.array(shares))
+
+
+def ece(confidence, right):
+    return bins_of(confidence, right, lambda gaps, shares: (gaps * shares).sum())
+
+
+def ece_with_open_upper_ends(confidence, right):
+    which = (confidence * 10).floor().clamp(max=9)
+    bins = [which == b for b in which.unique()]
+    return float(sum(abs(right[b].double().sum() - confidence[b].double().sum()) for b in bins)) / len(right)
+
+
+def paired(apart=False, sign=1):
+    counts = torch.tensor([700, 80, 50, 170])
+    first = torch.tensor([True, True, False, False]).repeat_interleave(counts).double()
+    second = torch.tensor([True, False, True, False]).repeat_interleave(counts).double()
+    if apart:
+        second = second[torch.randperm(1000, generator=torch.Generator().manual_seed(1))]
+    return metrics.bootstrap_interval(lambda a, b: sign * (a.mean() - b.mean()), first, second)
+
+
+def alone():
+    right = torch.arange(1000) < 780
+    return metrics.bootstrap_interval(lambda a: a.double().mean(), right)
+
+
+def adjust(z, counts):
+    return z - torch.log(torch.tensor(counts) / sum(counts))
+
+
+def adjust_in_place(z, counts):
+    z -= torch.log(torch.tensor(counts) / sum(counts))
+    return z
+
+
+def share(counts):
+    return torch.tensor(counts) / sum(counts)
+
+
+macro = metrics.average_scores(MATRIX)
+LARGER = [count_parameters(HeritageNet(size=64)), 8_395_018 - 2048 * 2049 + 2048 * 32_769]
+ELSEWHERE = [0.95, 0.95 * 407 / (0.95 * 407 + 0.05 * 9828), 0.0095 / (0.0095 + 0.0495)]
+LAZIEST = [0.1875, 0.1, 0.0316, float(-(PI * np.log(PI)).sum())]
+
+RIGHT = [
+    ("averages", [0.74, *macro]),
+    ("averages", torch.tensor([0.74, 0.673, 0.65, 0.66])),
+    ("laziest", LAZIEST),
+    ("laziest", (1919 / 10_235, 0.1, 0.03158, 2.2085)),
+    ("elsewhere", ELSEWHERE),
+    ("calibration", ece),
+    ("calibration", check._ece),
+    ("difference", paired()),
+    ("difference", np.array([0.008, 0.052])),
+    ("what_happened", ["over-confident", "rare", "under-fitted"]),
+    ("what_happened", ("Overconfident", "rare classes", "Underfitted")),
+    ("larger", LARGER),
+    ("adjusted", adjust),
+    ("adjusted", lambda z, counts: (z.softmax(1) / share(counts)).log()),
+]
+
+WRONG = [
+    ("averages", [0.65, *macro], "mean of the recalls"),
+    ("averages", [74, *macro], "percentage"),
+    ("averages", [0.74, macro.recall, macro.precision, macro.f1], "exchanged"),
+    ("averages", [0.74, *metrics.average_scores(MATRIX, "weighted")], "each class counts a third"),
+    ("averages", [0.74, *metrics.average_scores(MATRIX, "micro")], "micro average"),
+    ("averages", [0.74, macro[0], 0.74, macro[2]], "the three recalls"),
+    ("averages", [0.74, *macro[:2], metrics.average_scores(MATRIX, "weighted").f1], "each class counts a third"),
+    ("averages", [0.74, *macro[:2], 2 * macro[0] * macro[1] / (macro[0] + macro[1])], "F1 of the macro averages"),
+    ("averages", [0.74, 0.9, 0.65, 0.66], "macro precision is too large"),
+    ("averages", [0.74, 0.673], "Give 4 numbers, not 2"),
+    ("averages", 0.74, "Give a list of 4"),
+    ("laziest", [0.1, *LAZIEST[1:]], "not equally frequent"),
+    ("laziest", [0.1875, 0.1875, *LAZIEST[2:]], "weighted recall"),
+    ("laziest", [0.1875, 1, *LAZIEST[2:]], "column's recall"),
+    ("laziest", [0.1875, 0.1, 0.3158, LAZIEST[3]], "column's F1"),
+    ("laziest", [0.1875, 0.1, 0.1304, LAZIEST[3]], "F1 of averages"),
+    ("laziest", [*LAZIEST[:3], math.log(10)], "equal probabilities"),
+    ("laziest", [*LAZIEST[:3], LAZIEST[3] / math.log(2)], "in bits"),
+    ("laziest", [*LAZIEST[:3], -math.log(0.1875)], "a column alone"),
+    ("elsewhere", [0.475, 0.44, 0.16], "divide by all alarms"),
+    ("elsewhere", [0.95, 0.95, 0.95], "That is the recall"),
+    ("elsewhere", [0.5, 0.44, 0.16], "how frequent"),
+    ("elsewhere", [0.95, 407 * 0.95 / (407 * 0.95 + 10_235 * 0.05), ELSEWHERE[2]], "other 9,828"),
+    ("elsewhere", [0.95, 0.6, 0.16], "heritage set is too large"),
+    ("calibration", 0.1, "the function itself"),
+    ("calibration", lambda c, r: None, "returns nothing"),
+    ("calibration", lambda c, r: float("nan"), "empty bin"),
+    ("calibration", lambda c, r: bins_of(c, r, lambda gaps, shares: gaps.mean()), "average over the bins"),
+    ("calibration", lambda c, r: bins_of(c, r, lambda gaps, shares: gaps.sum() / 10), "average over"),
+    ("calibration", lambda c, r: bins_of(c, r, lambda gaps, shares: gaps.max()), "largest gap"),
+    ("calibration", lambda c, r: abs(bins_of(c, r, lambda g, s: (g * s).sum(), float)), "cancel"),
+    ("calibration", lambda c, r: bins_of(c, r, lambda gaps, shares: (gaps**2 * shares).sum()), "square"),
+    ("calibration", lambda c, r: 0.0, "it should be"),
+    ("calibration", ece_with_open_upper_ends, "on a bin's end"),
+    ("difference", alone(), "one network's accuracy"),
+    ("difference", paired(apart=True), "resampled apart"),
+    ("difference", paired(sign=-1), "second less the first"),
+    ("difference", paired()[::-1], "lower end first"),
+    ("difference", (0.0, 0.1), "is not it"),
+    ("difference", 0.03, "Give a list of 2"),
+    ("what_happened", ["rare", "rare", "under-fitted"], "what does the loss see"),
+    ("what_happened", ["over-confident", "over-confident", "under-fitted"], "whose recalls"),
+    ("what_happened", ["over-confident", "rare", "rare"], "as low as the test accuracy"),
+    ("what_happened", ["over-confident", "rare"], "three words"),
+    ("larger", [8_395_018, LARGER[1]], "for 32x32"),
+    ("larger", [n - 2048 for n in LARGER], "bias"),
+    ("larger", [LARGER[1], LARGER[1]], "not three"),
+    ("larger", [8_395_018 - 2048 * 2049 + 2048 * 2049, LARGER[1]], "for 32x32"),
+    ("larger", [LARGER[0], LARGER[0]], "not five"),
+    ("larger", [n - 1984 for n in LARGER], "batch normalisations"),
+    ("larger", [1, 2], "too small"),
+    ("adjusted", [1, 2, 3], "the function itself"),
+    ("adjusted", adjust_in_place, "changes the logits"),
+    ("adjusted", lambda z, counts: z[0], "same shape"),
+    ("adjusted", lambda z, counts: z + share(counts).log(), "add the logarithms"),
+    ("adjusted", lambda z, counts: z - share(counts), "subtract the shares"),
+    ("adjusted", lambda z, counts: z / share(counts), "divide the logits"),
+    ("adjusted", lambda z, counts: z.clone(), "nothing has been adjusted"),
+    ("adjusted", lambda z, counts: z.softmax(1) / share(counts), "Those are probabilities"),
+    ("adjusted", lambda z, counts: z * 2, "proportional"),
+]
+
+
+@pytest.mark.parametrize("name, answer", RIGHT)
+def test_right(name, answer):
+    verdict = getattr(check, name)(answer)
+    assert verdict.right is True, verdict
+    assert verdict.message
+
+
+@pytest.mark.parametrize("name, answer, words", WRONG)
+def test_wrong(name, answer, words):
+    verdict = getattr(check, name)(answer)
+    assert verdict.right is False and words in verdict.message, verdict
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in RIGHT}))
+def test_no_answer_yet(name):
+    assert getattr(check, name)(...).right is None
