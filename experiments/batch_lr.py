@@ -21,7 +21,7 @@ PATH = results.FOLDER / "batch_lr.csv"
 EPOCHS, PICTURES, WARM_UP = 8, 5_000, 2
 SEEDS = (0, 1, 2)
 SGD = [(32, range(0, 6)), (128, range(2, 8)), (512, range(2, 9))]  # learning rates 0.00125 * 2**k
-ADAM = [(32, range(1, 6)), (128, range(2, 7)), (512, range(3, 8))]  # 0.000125 * 2**k
+ADAM = [(32, range(1, 7)), (128, range(2, 8)), (512, range(3, 9))]  # 0.000125 * 2**k
 
 
 def plan():

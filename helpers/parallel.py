@@ -176,7 +176,7 @@ def _options(arguments):
     parser.add_argument("--network", choices=NETWORKS, default="lenet")
     parser.add_argument("--data", choices=("any", "cifar10", "scenes"), default="any",
                         help="any: CIFAR-10, or drawn scenes where it cannot be had")  # fmt: skip
-    parser.add_argument("--pictures", type=int, help="use the first ones only, for training and for testing")
+    parser.add_argument("--pictures", type=int, help="use only so many, for training and for testing")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path, help="write network and optimiser to this file after each epoch")
     parser.add_argument("--resume", action="store_true", help="go on from the file of --save, if it is there")
@@ -208,9 +208,14 @@ def _load(name, n=None):
         sys.exit(f"CIFAR-10 is not in {pictures.home()} and was not downloaded; --data scenes needs no data")
     if first:
         dist.barrier()
-    sets = tuple(s.subset(slice(0, n)) for s in sets)
+    sets = tuple(_some(s, n) for s in sets)
     _agree(repr(sets))
     return sets
+
+
+def _some(pictures, n):
+    """n of the pictures, each class keeping its share; all where n is None or no smaller."""
+    return pictures.split(n)[0] if n and n < len(pictures) else pictures
 
 
 def _scenes(n, n_test):

@@ -171,6 +171,13 @@ def test_the_processes_start_alike_draw_their_own_and_refuse_different_pictures(
     }
 
 
+def test_some_pictures_are_of_all_classes():
+    data = scenes(40, seed=0)
+    sorted_by_class = data.subset(data.labels.argsort())
+    assert torch.bincount(parallel._some(sorted_by_class, 20).labels).tolist() == [2] * 10
+    assert all(len(parallel._some(data, n)) == 40 for n in (None, 40, 50))
+
+
 def trained_alone(data, epochs, batch_size, micro_batch, clip):
     """What the program should reach, by its parts, in this process."""
     torch.manual_seed(0)
