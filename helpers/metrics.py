@@ -177,7 +177,7 @@ def _counts(matrix):
 
 def _ratio(above, below, undefined):
     """above / below, and `undefined` where below is 0."""
-    return torch.where(below == 0, undefined, above / below.clamp(min=1))
+    return torch.where(below == 0, undefined, above / torch.where(below == 0, 1, below))
 
 
 def _mean(values, weights, undefined):

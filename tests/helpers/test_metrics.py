@@ -99,6 +99,14 @@ def test_scores_refuse(matrix):
         metrics.average_scores(matrix, "micro")
 
 
+def test_shares_serve_as_well_as_counts():
+    matrix = torch.tensor([[6, 2], [1, 9]])
+    for ours, theirs in zip(metrics.class_scores(matrix / 18), metrics.class_scores(matrix), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+    for how in ("macro", "weighted", "micro"):
+        assert metrics.average_scores(matrix / 18, how) == pytest.approx(metrics.average_scores(matrix, how), abs=1e-6)
+
+
 def test_unknown_average():
     with pytest.raises(ValueError, match="'macro', 'micro' or 'weighted', got 'mean'"):
         metrics.average_scores(torch.eye(2), "mean")
