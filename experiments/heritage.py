@@ -10,7 +10,7 @@ row for each part: "training", "test" (CIFAR-10's test pictures in the training 
 of them). loss: mean in nats; counts: the confusion matrix row by row, 100 numbers; seconds: the processor's time for
 training one epoch. Results: heritage.csv; and heritage.npz, the logits of the plan's first network after its last
 epoch, for 2,042 validation pictures (other training pictures in the same proportions) and all test pictures. About an
-hour on a core, the first half of the plan 30 minutes. A second run continues: a run that is in the file is not run again.
+hour on a core. A second run continues: a run that is in the file is not run again.
 """
 
 import math
