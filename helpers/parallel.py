@@ -42,11 +42,12 @@ def accumulate(model, x, y, micro_batch, weights=None):
         raise ValueError(f"micro_batch must be at least 1, got {micro_batch}")
     weights = x.new_ones(len(y)) if weights is None else weights.to(x)
     count, loss = over_processes(weights.sum()), x.new_zeros(())
-    parts = list(zip(x.split(micro_batch), y.split(micro_batch), weights.split(micro_batch)))
+    parts = list(zip(*(tensor.split(micro_batch) for tensor in (x, y, weights))))
     for i, (x, y, weights) in enumerate(parts, start=1):
         with _unsynchronised(model) if i < len(parts) else nullcontext():
-            share = (weights * F.cross_entropy(model(x), y, reduction="none")).sum() / count
-            (processes() * share).backward()  # DistributedDataParallel divides by the number of processes
+            losses = F.cross_entropy(model(x), y, reduction="none")
+            share = (weights * losses).sum() / count
+            (processes() * share).backward()  # of which DDP takes the mean over the processes
         loss += share.detach()
     return over_processes(loss).item()
 
