@@ -2,8 +2,8 @@
 
 Run from the repository's root: python experiments/pooling_cost.py
 multiply_adds: for one picture; saved_mb: what the forward pass of the batch keeps for the backward pass, parameters
-left out, in megabytes; forward_ms, step_ms: the processor's time for a forward pass without gradients, and for forward and
-backward pass together, the least of 7 rounds, in which all networks take turns. Compare times as ratios. Results:
+left out, in megabytes; forward_ms, step_ms: the processor's time for a forward pass without gradients, and for forward
+and backward pass together, the least of 7 rounds, in which all networks take turns. Compare times as ratios. Results:
 pooling_cost.csv, written anew at every run. About a minute on one core.
 """
 
