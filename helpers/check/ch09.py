@@ -244,5 +244,6 @@ def adjusted(answer):
 
 def _ece(confidence, right):
     """The reference of 9.4 in the chapter's own terms, for the tests."""
-    p = torch.stack([confidence, torch.zeros_like(confidence)], 1)
+    others = ((1 - confidence) / 10)[:, None].expand(-1, 10)  # each is smaller than a confidence above 1/11
+    p = torch.cat([confidence[:, None], others], 1)
     return calibration_error(p, (~right).long(), 10)
