@@ -1,7 +1,8 @@
 """Random changes of whole batches, drawn anew for each picture, and normalisation. Source: Chapter 7.
 
 Each random change takes a float batch (N, C, H, W) and an optional torch.Generator and returns a new batch of the same
-shape; `colour_jitter` and `cutout` expect values in [0, 1], so normalise afterwards.
+shape; `colour_jitter` and `cutout` expect values in [0, 1], so normalise afterwards. A single picture (C, H, W), and
+anything else that is not a batch, raises ValueError.
 """
 
 import torch
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 
 def random_flip(x, generator=None, vertical=False):
     """Mirror each picture left to right (or, if vertical, top to bottom) with probability 1/2."""
+    _check_batch(x)
     flipped = (torch.rand(len(x), generator=generator) < 0.5).to(x.device)
     x = x.clone()
     x[flipped] = x[flipped].flip(2 if vertical else 3)
@@ -17,7 +19,13 @@ def random_flip(x, generator=None, vertical=False):
 
 
 def random_crop(x, padding=4, generator=None):
-    """Pad with zeros on all sides and cut a picture of the old size out again, at a place of its own for each."""
+    """Pad with zeros on all sides and cut a picture of the old size out again, at a place of its own for each.
+
+    padding: in pixels. Raises ValueError for a negative one.
+    """
+    _check_batch(x)
+    if padding < 0:
+        raise ValueError(f"padding must be at least 0, got {padding}")
     n, _, h, w = x.shape
     top, left = torch.randint(2 * padding + 1, (2, n), generator=generator).to(x.device)
     windows = F.pad(x, [padding] * 4).unfold(2, h, 1).unfold(3, w, 1)  # a view (N, C, top, left, H, W): every crop
@@ -33,8 +41,9 @@ def colour_jitter(x, generator=None, strength=0.25):
     """Scale brightness, contrast and saturation of RGB pictures in [0, 1] by factors from 1 - strength to 1 + strength.
 
     Each picture draws its own three factors; the result is cut off at 0 and 1. Raises ValueError for a strength
-    outside [0, 1].
+    outside [0, 1] and for pictures without three channels.
     """
+    _check_batch(x)
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must lie between 0 and 1, got {strength}")
     factors = 1 + strength * (2 * torch.rand(3, len(x), 1, 1, 1, generator=generator) - 1)
@@ -47,6 +56,8 @@ def colour_jitter(x, generator=None, strength=0.25):
 
 def grey(x):
     """The luminance (N, 1, H, W) of RGB pictures: 0.299 R + 0.587 G + 0.114 B, as ITU-R BT.601 weighs them."""
+    if x.shape[1] != 3:
+        raise ValueError(f"RGB pictures have 3 channels, got {x.shape[1]}")
     return (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
 
 
@@ -55,6 +66,7 @@ def cutout(x, generator=None, size=8, fill=0.5):
 
     Raises ValueError unless 1 <= size <= the picture's sides. Source: DeVries and Taylor (2017), who let it overhang.
     """
+    _check_batch(x)
     n, _, h, w = x.shape
     if not 1 <= size <= min(h, w):
         raise ValueError(f"size must lie between 1 and {min(h, w)}, the picture's shorter side, got {size}")
@@ -69,8 +81,12 @@ def mixup(x, y, n_classes, generator=None):
     """Blend each picture with another one of the batch, and their labels in the same shares.
 
     x (N, C, H, W), y int64 (N,): returns (N, C, H, W) and targets (N, n_classes) that add up to 1, as
-    `F.cross_entropy` takes them. Each picture draws its share uniformly from [0, 1]. Source: Zhang et al. (2018).
+    `F.cross_entropy` takes them. Each picture draws its share uniformly from [0, 1]. Raises ValueError unless y holds
+    one label from 0 to n_classes - 1 for each picture. Source: Zhang et al. (2018).
     """
+    _check_batch(x)
+    if y.shape != x.shape[:1] or len(y) and not 0 <= int(y.min()) <= int(y.max()) < n_classes:
+        raise ValueError(f"y must be {len(x)} labels from 0 to {n_classes - 1}, got {y.tolist()}")
     share = torch.rand(len(x), generator=generator).to(x)
     partner = torch.randperm(len(x), generator=generator).to(x.device)
     one_hot = F.one_hot(y, n_classes).to(x)
@@ -81,9 +97,11 @@ def mixup(x, y, n_classes, generator=None):
 def normalise(x, mean=0.5, std=0.5):
     """(x - mean) / std, with one number for all channels or a sequence of one for each; the sheet's (E3.4) by default.
 
-    x: (N, C, H, W) or (C, H, W). Raises ValueError unless every std is positive.
+    x: (N, C, H, W) or (C, H, W). Raises ValueError unless every std is positive and there is one number or C.
     """
     mean, std = (torch.as_tensor(v, dtype=x.dtype, device=x.device).reshape(-1, 1, 1) for v in (mean, std))
+    if not {len(mean), len(std)} <= {1, x.shape[-3]}:
+        raise ValueError(f"{len(mean)} means and {len(std)} deviations for pictures with {x.shape[-3]} channels")
     if not (std > 0).all():
         raise ValueError(f"std must be positive, got {std.flatten().tolist()}")
     return (x - mean) / std
@@ -101,3 +119,8 @@ def channel_statistics(images):
         pairs.append((mean.item(), (share * (value - mean) ** 2).sum().sqrt().item()))
     means, stds = zip(*pairs)
     return list(means), list(stds)
+
+
+def _check_batch(x):
+    if x.ndim != 4:
+        raise ValueError(f"x must be a batch (N, C, H, W), got shape {tuple(x.shape)}; x[None] makes a batch of one")

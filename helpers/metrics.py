@@ -88,10 +88,12 @@ def reliability(probabilities, labels, bins=15):
     """`Reliability` by bins of equal width of the largest probability: bin b from b/bins, not included, to (b+1)/bins.
 
     probabilities: (N, K), rows that add up to 1; labels: int tensor (N,). Confidence and accuracy of an empty bin are
-    nan. Raises ValueError for other shapes, no pictures, or bins below 1. Source: Chapter 9, "As sure as it is right?".
+    nan. Raises ValueError for other shapes, no pictures, labels outside 0 to K - 1, rows that are not probabilities, or
+    bins below 1. Source: Chapter 9, "As sure as it is right?".
     """
-    if probabilities.ndim != 2 or probabilities.shape[:1] != labels.shape or not len(labels):
-        raise ValueError(f"{tuple(probabilities.shape)} probabilities but {tuple(labels.shape)} labels")
+    _check_labels(probabilities, labels, "probabilities")
+    if not ((probabilities >= 0).all() and ((probabilities.sum(1) - 1).abs() < 1e-2).all()):
+        raise ValueError("rows of probabilities must be at least 0 and add up to 1: take the softmax of logits first")
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
     confidence, predictions = probabilities.double().max(1)
@@ -116,10 +118,12 @@ def fit_temperature(logits, labels, low=0.01, high=100.0):
 
     logits: (N, K); labels: int tensor (N,). The loss is convex in 1/T, so its slope in 1/T is halved down to 0; where
     it has no zero inside, as when every answer is right, the nearer end is returned. Raises ValueError for an empty
-    set. Source: Guo et al. (2017); Chapter 9, "One number to mend it".
+    set, labels that do not fit, logits that are not finite. Source: Guo et al. (2017); Chapter 9, "One number to mend
+    it".
     """
-    if not len(labels):
-        raise ValueError("a temperature needs at least one picture")
+    _check_labels(logits, labels, "logits")
+    if not logits.isfinite().all():
+        raise ValueError("logits must be finite numbers")
     logits = logits.double()
     true = logits.gather(1, labels.long()[:, None])[:, 0]
     left, right = 1 / high, 1 / low
@@ -134,10 +138,12 @@ def bootstrap_interval(statistic, *tensors, resamples=1000, level=0.95, seed=0):
     """(low, high): the middle `level` of the values that `statistic(*tensors)` takes when the rows are drawn anew.
 
     Each resample draws as many rows as there are, with replacement, the same of every tensor. Raises ValueError for
-    tensors of different lengths, empty ones, and a level outside (0, 1). Source: Efron (1979); Chapter 9, "How sure
-    are these numbers?".
+    tensors of different lengths, empty ones, a level outside (0, 1), and resamples below 1. Source: Efron (1979);
+    Chapter 9, "How sure are these numbers?".
     """
     sizes = {len(t) for t in tensors}
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {resamples}")
     if len(sizes) != 1 or 0 in sizes:
         raise ValueError(f"tensors must have the same length, at least 1, got {[len(t) for t in tensors]}")
     if not 0 < level < 1:
@@ -153,10 +159,13 @@ def threshold_curve(scores, positive):
     """(thresholds, precision, recall), 1-D float64, of saying yes to every picture whose score is at least a threshold.
 
     scores: (N,); positive: bools (N,), which pictures deserve a yes. Thresholds are the different scores, falling.
-    Raises ValueError for other shapes, and where no picture is positive. Source: Chapter 9, "When to say nothing".
+    Raises ValueError for other shapes, a score of nan, and where no picture is positive. Source: Chapter 9, "When to
+    say nothing".
     """
     if scores.ndim != 1 or scores.shape != positive.shape:
         raise ValueError(f"{tuple(scores.shape)} scores but {tuple(positive.shape)} positives")
+    if scores.isnan().any():
+        raise ValueError("a score of nan has no place in the order of scores")
     if not positive.any():
         raise ValueError("no picture is positive: recall is undefined")
     order = scores.argsort(descending=True)
@@ -164,6 +173,14 @@ def threshold_curve(scores, positive):
     last = torch.cat([thresholds.diff() != 0, torch.tensor([True])])  # equal scores are accepted together
     right, given = positive.cumsum(0)[last], torch.arange(1, len(scores) + 1)[last]
     return thresholds[last], right / given, right / positive.sum()
+
+
+def _check_labels(values, labels, name):
+    if values.ndim != 2 or values.shape[:1] != labels.shape or not len(labels):
+        shapes = f"{tuple(values.shape)} {name} but {tuple(labels.shape)} labels"
+        raise ValueError(f"{shapes}; one label a row is needed, and at least one row")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < values.shape[1]:
+        raise ValueError(f"labels must lie between 0 and {values.shape[1] - 1}, the columns of the {name}")
 
 
 def _counts(matrix):

@@ -1,7 +1,8 @@
 """Pictures turned and tilted, as a camera would see them. Source: Chapter 4, "Turning and tilting".
 
 Each takes a batch (N, C, H, W) with values in [0, 1] and an angle in degrees, one number or one for each picture (N,).
-What comes from outside the picture is grey, 0.5. Values between pixels are interpolated linearly.
+What comes from outside the picture is grey, 0.5. Values between pixels are interpolated linearly. Anything but a batch,
+and another number of angles, raises ValueError.
 """
 
 import torch
@@ -35,7 +36,12 @@ def disc(h, w):
 
 
 def _cos_sin(x, degrees):
-    angles = torch.as_tensor(degrees, dtype=x.dtype, device=x.device).expand(len(x)).deg2rad()
+    if x.ndim != 4:
+        raise ValueError(f"x must be a batch (N, C, H, W), got shape {tuple(x.shape)}; x[None] makes a batch of one")
+    angles = torch.as_tensor(degrees, dtype=x.dtype, device=x.device)
+    if angles.shape not in ((), x.shape[:1]):
+        raise ValueError(f"degrees must be one number or {len(x)}, one for each picture, got {tuple(angles.shape)}")
+    angles = angles.expand(len(x)).deg2rad()
     return angles.cos(), angles.sin()
 
 

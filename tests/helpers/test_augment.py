@@ -57,6 +57,12 @@ def test_a_transform_that_draws_once_for_the_batch_fails_the_test_above():
     assert kinds(v2.RandomCrop((12, 16), padding=4)(SAME.contiguous())) == 1
 
 
+@each_change
+def test_one_picture_is_not_a_batch(change):
+    with pytest.raises(ValueError, match=r"a batch \(N, C, H, W\), got shape \(3, 12, 16\)"):
+        change(SAME[0])
+
+
 def test_vertical_flips_turn_rows_and_only_rows():
     both = augment.random_flip(SAME, seeded(), vertical=True)
     turned = (both == SAME.flip(2)).flatten(1).all(1)
@@ -85,6 +91,25 @@ def test_colour_jitter_does_nothing_without_strength_and_stays_in_range():
     for strength in (-0.1, 1.5):
         with pytest.raises(ValueError, match="strength must lie between 0 and 1"):
             augment.colour_jitter(SAME, strength=strength)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_colour_jitter_refuses_what_is_not_rgb(channels):
+    with pytest.raises(ValueError, match=f"3 channels, got {channels}"):
+        augment.colour_jitter(torch.rand(2, channels, 8, 8))
+
+
+def test_crop_refuses_a_negative_padding():
+    with pytest.raises(ValueError, match="padding must be at least 0, got -1"):
+        augment.random_crop(SAME, -1)
+
+
+@pytest.mark.parametrize("y", [[0, 4], [-1, 0], [0]])
+def test_mixup_refuses_labels_that_do_not_fit(y):
+    with pytest.raises(ValueError, match="2 labels from 0 to 3"):
+        augment.mixup(SAME[:2], torch.tensor(y), 4)
+    with pytest.raises(ValueError, match="a batch"):
+        augment.mixup(SAME[0], torch.tensor(y), 4)
 
 
 def test_colour_jitter_is_torchvisions_three_steps():
@@ -149,6 +174,9 @@ def test_normalise_is_torchvisions():
     for std in (0, [1, 1, -1]):
         with pytest.raises(ValueError, match="std must be positive"):
             augment.normalise(SAME, 0, std)
+    for x in (SAME, SAME[:, :1]):
+        with pytest.raises(ValueError, match=f"deviations for pictures with {x.shape[1]} channels"):
+            augment.normalise(x, [0.5] * (2 if x is SAME else 3), 0.5)
 
 
 def test_channel_statistics_are_those_of_the_pixels():

@@ -162,7 +162,20 @@ def test_reliability_refuses(shape, n):
     with pytest.raises(ValueError, match="probabilities but"):
         metrics.reliability(torch.rand(shape), torch.zeros(n).long())
     with pytest.raises(ValueError, match="bins must be at least 1"):
-        metrics.reliability(torch.rand(3, 2), torch.zeros(3).long(), 0)
+        metrics.reliability(torch.full((3, 2), 0.5), torch.zeros(3).long(), 0)
+
+
+@pytest.mark.parametrize("row", [[3.0, -2.0], [0.5, 0.6], [0.0, 0.0], [NAN, 1.0]])
+def test_reliability_refuses_what_are_no_probabilities(row):
+    with pytest.raises(ValueError, match="add up to 1: take the softmax"):
+        metrics.reliability(torch.tensor([[0.5, 0.5], row]), torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize("labels", [[0, 2], [-1, 0]])
+def test_labels_that_no_column_stands_for_are_refused(labels):
+    for function in (metrics.reliability, metrics.fit_temperature):
+        with pytest.raises(ValueError, match="labels must lie between 0 and 1"):
+            function(torch.full((2, 2), 0.5), torch.tensor(labels))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -190,8 +203,11 @@ def test_temperature_without_a_zero_inside():
     assert metrics.fit_temperature(logits, torch.tensor([0, 1])) == pytest.approx(0.01)  # always right
     assert metrics.fit_temperature(logits, torch.tensor([1, 0])) == pytest.approx(100)  # always wrong
     assert metrics.fit_temperature(logits, torch.tensor([1, 0]), high=5) == pytest.approx(5)
-    with pytest.raises(ValueError, match="at least one picture"):
-        metrics.fit_temperature(torch.rand(0, 3), torch.zeros(0).long())
+    for n in (0, 2):
+        with pytest.raises(ValueError, match=rf"\(0, 3\) logits but \({n},\) labels; one label a row"):
+            metrics.fit_temperature(torch.rand(0, 3), torch.zeros(n).long())
+    with pytest.raises(ValueError, match="finite"):
+        metrics.fit_temperature(torch.tensor([[NAN, 1.0]]), torch.tensor([0]))
 
 
 def test_bootstrap_of_a_mean_is_the_textbook_interval():
@@ -226,6 +242,11 @@ def test_bootstrap_refuses_lengths(tensors):
         metrics.bootstrap_interval(lambda *t: 0, *tensors)
 
 
+def test_bootstrap_refuses_no_resamples():
+    with pytest.raises(ValueError, match="resamples must be at least 1, got 0"):
+        metrics.bootstrap_interval(torch.mean, torch.ones(3), resamples=0)
+
+
 @pytest.mark.parametrize("level", [0, 1, 95])
 def test_bootstrap_refuses_levels(level):
     with pytest.raises(ValueError, match="level must lie between 0 and 1"):
@@ -253,3 +274,5 @@ def test_threshold_curve_refuses():
         metrics.threshold_curve(torch.rand(3), torch.zeros(3, dtype=torch.bool))
     with pytest.raises(ValueError, match="scores but"):
         metrics.threshold_curve(torch.rand(3), torch.ones(2, dtype=torch.bool))
+    with pytest.raises(ValueError, match="nan"):
+        metrics.threshold_curve(torch.tensor([0.5, NAN]), torch.ones(2, dtype=torch.bool))

@@ -57,6 +57,14 @@ def test_no_tilt_by_90_degrees_or_more(degrees):
         tilt(PICTURES, degrees)
 
 
+@pytest.mark.parametrize("change", [turn, tilt])
+def test_refuses_what_does_not_fit(change):
+    with pytest.raises(ValueError, match=r"a batch \(N, C, H, W\), got shape \(2, 16, 24\)"):
+        change(PICTURES[0], 30)
+    with pytest.raises(ValueError, match="one number or 3, one for each picture"):
+        change(PICTURES, torch.tensor([10.0, 20.0]))
+
+
 def test_the_circle_touches_the_sides():
     assert disc(4, 6).int().tolist() == [[0, 0, 1, 1, 0, 0], [0, 1, 1, 1, 1, 0], [0, 1, 1, 1, 1, 0], [0, 0, 1, 1, 0, 0]]
     assert disc(1, 1).all()
