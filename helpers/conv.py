@@ -89,11 +89,14 @@ def max_pool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
     row, as in torch. Returns grad_x, shaped like x. Raises ValueError as `max_pool2d` does, and for a grad_output of
     another shape. Source: Chapter 5, "Pooling".
     """
-    windows, settings = _pool_windows(x, kernel_size, stride, padding, -np.inf)
-    winners = windows.reshape(*windows.shape[:4], -1).argmax(-1)
-    grad = _grad_output(grad_output, np.asarray(x), windows.shape[1:4])
-    width = windows.shape[-1]
-    return _add_windows(lambda u, v: grad * (winners == u * width + v), np.shape(x), windows.dtype, *settings)
+    x = np.asarray(x)
+    _check_x(x)
+    lowest = np.finfo(np.result_type(x, np.float32)).min  # even a pixel of -inf wins against the padding
+    windows, settings = _pool_windows(np.maximum(x, lowest), kernel_size, stride, padding, -np.inf)
+    height, width = windows.shape[4:]
+    winners = windows.reshape(*windows.shape[:4], height * width).argmax(-1)
+    grad = _grad_output(grad_output, x, windows.shape[1:4])
+    return _add_windows(lambda u, v: np.where(winners == u * width + v, grad, 0), x.shape, windows.dtype, *settings)
 
 
 def avg_pool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
@@ -106,7 +109,7 @@ def avg_pool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
 def pair(value, name):
     """(h, w) from an int or a pair of ints; `name` says in an error which setting was wrong."""
     values = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
-    if len(values) != 2:
+    if len(values) != 2 or not all(hasattr(v, "__index__") for v in values):
         raise ValueError(f"{name} must be an int or an (h, w) pair, got {value!r}")
     return tuple(_integer(name, v) for v in values)
 
@@ -123,7 +126,8 @@ def _integer(name, value):
 
 
 def _check_convolution(x, weight, bias):
-    _check_rank(x)
+    _check_x(x)
+    _check_real(weight, "weight")
     if weight.ndim != 4 or 0 in weight.shape:
         raise ValueError(f"weight must be (K, C, kh, kw), none of them 0, got shape {weight.shape}")
     if x.shape[-3] != weight.shape[1]:
@@ -132,9 +136,15 @@ def _check_convolution(x, weight, bias):
         raise ValueError(f"bias must be ({weight.shape[0]},), one number a filter, got shape {np.shape(bias)}")
 
 
-def _check_rank(x):
+def _check_x(x):
     if x.ndim not in (3, 4):
         raise ValueError(f"x must be (C, H, W) or (N, C, H, W), got shape {x.shape}")
+    _check_real(x, "x")
+
+
+def _check_real(a, name):
+    if a.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold real numbers, got {a.dtype}")
 
 
 def _dtype(x, weight):
@@ -167,6 +177,7 @@ def _grad_output(grad_output, x, shape):
     expected = x.shape[:-3] + tuple(shape)
     if grad.shape != expected:
         raise ValueError(f"grad_output must have the output's shape {expected}, got {grad.shape}")
+    _check_real(grad, "grad_output")
     return _batched(grad)
 
 
@@ -216,7 +227,7 @@ def _pool(x, kernel_size, stride, padding, reduce, fill):
 def _pool_windows(x, kernel_size, stride, padding, fill):
     """The windows (N, C, H', W', kh, kw) and the settings: kernel_size, stride, padding, dilation as pairs."""
     x = np.asarray(x)
-    _check_rank(x)
+    _check_x(x)
     kernel_size, padding = pair(kernel_size, "kernel_size"), pair(padding, "padding")
     stride = kernel_size if stride is None else pair(stride, "stride")
     if any(2 * p > k for p, k in zip(padding, kernel_size)):

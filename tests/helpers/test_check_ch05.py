@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from helpers.check import ch05 as check
-from helpers.conv import conv2d, conv2d_backward
+from helpers.conv import conv2d, conv2d_backward, max_pool2d
 
 BY_W, BY_X = [1, -1, 6], [1, 1, -1, 5, -2]
 STRIDED = [2, 4, -3, -2, 4, 6, -3, 0]
@@ -39,6 +39,50 @@ def depthwise(g, x, weight, flip=False, mean=False):
     return np.concatenate([part[0] for part in parts], 1), by_weight / (len(x) if mean else 1)
 
 
+def wrong_sides(grad, P):
+    for _ in range(2):
+        inner = grad[P : len(grad) - P].copy()
+        if P:
+            inner[:P] += grad[:P]
+            inner[-P:] += grad[-P:]
+        grad = inner.T
+    return grad
+
+
+def buffered(grad, P):
+    rows, columns = (n - 2 * P for n in grad.shape)
+    origin = np.pad(np.arange(rows * columns).reshape(rows, columns), P, mode="wrap")
+    out = np.zeros(rows * columns)
+    out[origin] += grad
+    return out.reshape(rows, columns)
+
+
+def first_picture(g, x, w):
+    return depthwise(g, x, w)[0], depthwise(g[:1], x[:1], w)[1]
+
+
+def mixed_channels(g, x, w):
+    by_x, by_weight = depthwise(g, x, w)
+    return np.broadcast_to(by_x.sum(1, keepdims=True), by_x.shape), by_weight
+
+
+def forward(x, p, stride=2, pool=False):
+    z = conv2d(x, p["w1"], p["b1"], stride=stride, padding=1)
+    a = max_pool2d(np.maximum(z, 0), 2) if pool else np.maximum(z, 0)
+    return conv2d(a, p["w2"], p["b2"])[:, :, 0, 0], (x, z, a)
+
+
+def backward(g, kept, p, relu=True, mean=False):
+    (x, z, a), by = kept, {}
+    g, by["w2"], by["b2"] = conv2d_backward(g[:, :, None, None], a, p["w2"])
+    _, by["w1"], by["b1"] = conv2d_backward(g * (z > 0) if relu else g, x, p["w1"], stride=2, padding=1)
+    return {name: a / (len(x) if mean else 1) for name, a in by.items()}
+
+
+def pooled(x, p):
+    return forward(x, p, 1, True)
+
+
 RIGHT = {
     "row": ((BY_W, BY_X),),
     "strided_row": (STRIDED,),
@@ -46,16 +90,20 @@ RIGHT = {
     "suspects": (["weight", "none", "x", "bias"],),
     "unpad_circular": (unpad,),
     "depthwise": (depthwise,),
+    "strided_network": ((forward, backward),),
 }
 
 OTHER_FORMS = [
     ("row", [torch.tensor(BY_W), np.array(BY_X, float)]),
+    ("row", {"x": BY_X, "w": BY_W}),
     ("strided_row", torch.tensor(STRIDED)),
     ("decoder", (14, 28, 28, 82)),
     ("suspects", ("Weights", "nothing", "input", "b")),
     ("suspects", {"D": "bias", "C": "x", "B": "none", "A": "w"}),
     ("unpad_circular", lambda grad, P: torch.from_numpy(unpad(grad, P))),
     ("depthwise", lambda *a: list(depthwise(*a))),
+    ("depthwise", lambda *a: (depthwise(*a)[0], depthwise(*a)[1][:, None])),
+    ("strided_network", [forward, lambda g, kept, p: dict(reversed(backward(g, kept, p).items()))]),
 ]
 
 WRONG = [
@@ -72,20 +120,29 @@ WRONG = [
     ("strided_row", [0, *STRIDED[:-1]], "other end"),
     ("strided_row", [-2, 4, 3, -2, -4, 6, 3, 0], "backwards"),
     ("strided_row", [2, 4, -3, -2, 4, 6, 3, 0], "1 of 8 numbers differ"),
+    ("strided_row", [2, 4, -1, -2, 3, 6, -3, 0], "add up"),
+    ("strided_row", [2, 4, -2, -2, 1, 6, -3, 0], "add up"),
     ("decoder", [14, 27, 27, 79], "output_padding"),
     ("decoder", [14, 28, 26, 76], "dilation"),
     ("decoder", [14, 28, 28, 84], "multiplies"),
     ("decoder", [14, 28, 28, 86], "both ends"),
     ("decoder", [18, 40, 48, 150], "smaller"),
     ("decoder", [14, 28], "shape"),
+    ("decoder", [16, 34, 38, 116], "padding is missing"),
+    ("decoder", [14, 29, 29, 85], "at one end"),
+    ("decoder", [3, 2, 2, 1], "ordinary"),
     ("suspects", ["none", "none", "x", "bias"], "several pictures"),
     ("suspects", ["weight", "x", "x", "bias"], "innocent"),
     ("suspects", ["weight", "none", "none", "bias"], "half a turn"),
     ("suspects", ["weight", "none", "x", "none"], "more than one filter"),
+    ("suspects", ["x", "none", "x", "bias"], "3 of 4 are right. One that you rightly accuse has its fault in another"),
+    ("suspects", ["x", "bias", "none", "bias"], "1 of 4 are right. One that you let go has a fault: try a kernel"),
     ("suspects", ["weight", "none", "x"], "four words"),
     ("suspects", ["kernel", "none", "x", "bias"], "four words"),
     ("unpad_circular", crop, "cut the border off"),
     ("unpad_circular", without_corners, "corners"),
+    ("unpad_circular", wrong_sides, "opposite side"),
+    ("unpad_circular", buffered, "np.add.at"),
     ("unpad_circular", lambda grad, P: grad, "shape"),
     ("unpad_circular", lambda grad, P: None, "return missing"),
     ("unpad_circular", lambda grad, P: unpad(grad, P) * (P < 3), "P = 3"),
@@ -96,6 +153,16 @@ WRONG = [
     ("depthwise", lambda g, x, w: (depthwise(g, x, w)[0], depthwise(g, x, w)[1][:, ::-1]), "gradient of the weights"),
     ("depthwise", lambda *a: None, "pair"),
     ("depthwise", (np.ones(3), np.ones(3)), "the function itself"),
+    ("depthwise", first_picture, "only one picture"),
+    ("depthwise", mixed_channels, "its own output only"),
+    ("depthwise", lambda g, x, w: (g, w), "For 1 picture, 1 channel and"),
+    ("strided_network", forward, "pair of functions"),
+    ("strided_network", (pooled, backward), "pooling is still there"),
+    ("strided_network", (lambda x, p: forward(x, p)[0], backward), "returns a pair"),
+    ("strided_network", (forward, lambda g, kept, p: backward(g, kept, p, relu=False)), "pass ReLU"),
+    ("strided_network", (forward, lambda g, kept, p: backward(g, kept, p, mean=True)), "Way back, w1"),
+    ("strided_network", (forward, lambda g, kept, p: list(backward(g, kept, p).values())), "a dict"),
+    ("strided_network", (lambda x, p: forward(x, p, 1), backward), "stride is missing"),
 ]
 
 
@@ -155,3 +222,11 @@ def test_each_suspect_has_the_fault_that_the_answer_says():
         given = zip(names, suspect(grad, x, weight), true, strict=True)
         wrong = [name for name, a, b in given if a.shape != b.shape or not np.allclose(a, b)]
         assert wrong == ([] if fault == "none" else [fault])
+
+
+def test_the_suspects_do_not_show_their_faults():
+    assert len({repr(suspect) for suspect in check.SUSPECTS.values()}) == 1
+    for suspect in check.SUSPECTS.values():
+        with pytest.raises(ValueError, match="the output's shape") as caught:
+            suspect(np.ones((1, 1, 9, 9)), np.ones((1, 1, 4, 4)), np.ones((1, 1, 2, 2)))
+        assert caught.value.__suppress_context__

@@ -82,7 +82,7 @@ def test_conv2d_keeps_the_floating_type(dtype):
         ({"bias": np.ones(2)}, r"bias must be \(1,\).* got shape \(2,\)"),
         ({"stride": 0}, "stride must be at least 1, got 0"),
         ({"padding": -1}, "padding must be at least 0, got -1"),
-        ({"padding": 0.5}, "padding must be an int, got 0.5"),
+        ({"padding": 0.5}, r"padding must be an int or an \(h, w\) pair, got 0.5"),
         ({"dilation": (0, 1)}, "dilation must be at least 1, got 0"),
         ({"stride": (1, 2, 3)}, r"stride must be an int or an \(h, w\) pair"),
         ({"stride": "same"}, "stride must be an int"),
@@ -258,3 +258,40 @@ def test_pooling_backward_names_what_is_wrong(backward):
 def test_pooling_backward_keeps_the_floating_type(backward):
     for kind in ("f4", "f8"):
         assert backward(np.ones((1, 2, 2), kind), np.ones((1, 4, 4), kind), 2).dtype == kind
+
+
+@pytest.mark.parametrize("backward", [max_pool2d_backward, avg_pool2d_backward])
+@pytest.mark.parametrize("shape", [(0, 3, 4, 6), (2, 0, 4, 6)])
+def test_pooling_backward_takes_an_empty_batch(backward, shape):
+    assert backward(np.ones((*shape[:2], 2, 3)), np.ones(shape), 2).shape == shape
+
+
+def test_max_pooling_backward_sends_what_is_not_finite_to_the_winner_alone():
+    x, grad_output = np.array([[[1.0, 2, 0, 0], [3, 4, 9, 0]]]), np.array([[[np.nan, np.inf]]])
+    found = max_pool2d_backward(grad_output, x, 2)
+    np.testing.assert_array_equal(found, [[[0, 0, 0, 0], [0, np.nan, np.inf, 0]]])
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_max_pooling_backward_gives_the_padding_nothing_though_all_is_minus_infinity(kind):
+    x, ones = np.full((1, 2, 2), -np.inf, kind), np.ones((1, 2, 2), kind)
+    (theirs,) = autograd(lambda a: F.max_pool2d(a, 2, 2, 1), ones, x)
+    ours = max_pool2d_backward(ones, x, 2, 2, 1)
+    assert ours.dtype == kind and (ours == theirs).all() and (ours == 1).all()
+
+
+def test_what_is_not_a_real_number_is_named():
+    x, weight, grad_output = np.ones((1, 4, 4)), np.ones((1, 1, 2, 2)), np.ones((1, 3, 3))
+    for backward in (max_pool2d_backward, avg_pool2d_backward):
+        with pytest.raises(ValueError, match="x must hold real numbers, got complex128"):
+            backward(grad_output, 1j * x, 2, 1)
+        with pytest.raises(ValueError, match="grad_output must hold real numbers"):
+            backward(1j * grad_output, x, 2, 1)
+    with pytest.raises(ValueError, match="grad_output must hold real numbers"):
+        conv2d_backward(1j * grad_output, x, weight)
+    with pytest.raises(ValueError, match="weight must hold real numbers"):
+        conv2d_backward(grad_output, x, 1j * weight)
+    with pytest.raises(ValueError, match="x must hold real numbers, got <U"):
+        conv2d(x.astype(str), weight)
+    with pytest.raises(ValueError, match=r"padding must be an int or an \(h, w\) pair, got 'same'"):
+        conv2d_backward(grad_output, x, weight, padding="same")
