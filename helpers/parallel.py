@@ -36,17 +36,17 @@ def accumulate(model, x, y, micro_batch, weights=None):
     x: this process's pictures (n, C, H, W), sent through `micro_batch` at a time; y: their labels (n,). Processes and
     micro-batches may hold unequal numbers. weights: how often each picture counts (n,), once if None.
     model: in several processes a DistributedDataParallel, which exchanges gradients in the last micro-batch only.
-    Raises ValueError for a micro_batch below 1. Source: Chapter 8, "The sum of the losses over the true count".
+    Raises ValueError for a micro_batch below 1, for labels or weights that are not one a picture, and where no picture
+    of any process counts. Source: Chapter 8, "The sum of the losses over the true count".
     """
-    if micro_batch < 1:
-        raise ValueError(f"micro_batch must be at least 1, got {micro_batch}")
-    weights = x.new_ones(len(y)) if weights is None else weights.to(x)
-    count, loss = over_processes(weights.sum()), x.new_zeros(())
+    weights = x.new_ones(len(x)) if weights is None else weights.to(x)
+    _check_parts(x, y, weights, micro_batch)
+    count, loss = _counted(weights), x.new_zeros(())
     parts = list(zip(*(tensor.split(micro_batch) for tensor in (x, y, weights))))
-    for i, (x, y, weights) in enumerate(parts, start=1):
+    for i, (images, labels, times) in enumerate(parts, start=1):
         with _unsynchronised(model) if i < len(parts) else nullcontext():
-            losses = F.cross_entropy(model(x), y, reduction="none")
-            share = (weights * losses).sum() / count
+            losses = F.cross_entropy(model(images), labels, reduction="none")
+            share = (times * losses).sum() / count
             (processes() * share).backward()  # of which DDP takes the mean over the processes
         loss += share.detach()
     return over_processes(loss).item()
@@ -68,17 +68,23 @@ def train_epoch(model, train, optimizer, sampler, batch_size, micro_batch, clip=
     """One pass over the ImageSet `train`, one optimiser step for `batch_size` pictures of all processes together.
 
     clip: the largest length of the gradient, which is shortened to it after the accumulation; None leaves it.
-    Raises ValueError unless batch_size is a multiple of the number of processes, FloatingPointError for a loss that
-    is no longer finite.
+    Raises ValueError unless batch_size is a multiple of the number of processes, clip above 0 and the sampler one of
+    these pictures, FloatingPointError for a loss that is no longer finite.
     """
-    if batch_size < 1 or batch_size % sampler.num_replicas:
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if clip is not None and not clip > 0:
+        raise ValueError(f"clip must be above 0, or None to leave the gradient as it is; got {clip}")
+    if len(sampler.dataset) != len(train):
+        raise ValueError(f"the sampler deals {len(sampler.dataset)} pictures, the training set has {len(train)}")
+    if batch_size % sampler.num_replicas:
         raise ValueError(f"batch_size {batch_size} is not a multiple of the {sampler.num_replicas} processes")
     model.train()
     for rows, weights in shares(sampler, batch_size // sampler.num_replicas):
         optimizer.zero_grad()
         x = floats(train.images[rows]).to(next(model.parameters()))
         loss = accumulate(model, x, train.labels[rows].to(x.device), micro_batch, weights)
-        if clip:
+        if clip is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
     model.eval()
@@ -90,7 +96,10 @@ def evaluate(model, test):
     """(mean loss in nats, accuracy from 0 to 1) over the whole ImageSet, in eval mode; every picture counts once.
 
     Each process measures pictures of its own, with the buffers (batch normalisation's averages) of the first process.
+    Raises ValueError for an empty set.
     """
+    if not len(test):
+        raise ValueError("there are no pictures to evaluate on")
     net = getattr(model, "module", model)
     sums = torch.zeros(2, dtype=torch.float64, device=next(net.parameters()).device)
     if dist.is_initialized():
@@ -168,16 +177,16 @@ def main(arguments=None):
 
 def _options(arguments):
     parser = argparse.ArgumentParser(prog="helpers.parallel", description="Train in several processes.", epilog=START)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=64, help="pictures a step, all processes together")
-    parser.add_argument("--micro-batch", type=int, default=16, help="pictures at a time in each process")
-    parser.add_argument("--lr", type=float, default=1e-3, help="Adam's learning rate")
-    parser.add_argument("--clip", type=float, help="largest length of the gradient")
+    parser.add_argument("--epochs", type=_at_least_one, default=3)
+    parser.add_argument("--batch-size", type=_at_least_one, default=64, help="pictures a step, all processes together")
+    parser.add_argument("--micro-batch", type=_at_least_one, default=16, help="pictures at a time in each process")
+    parser.add_argument("--lr", type=_above_zero, default=1e-3, help="Adam's learning rate")
+    parser.add_argument("--clip", type=_above_zero, help="largest length of the gradient")
     parser.add_argument("--double", action="store_true", help="in double precision, to compare runs")
     parser.add_argument("--network", choices=NETWORKS, default="lenet")
     parser.add_argument("--data", choices=("any", "cifar10", "scenes"), default="any",
                         help="any: CIFAR-10, or drawn scenes where it cannot be had")  # fmt: skip
-    parser.add_argument("--pictures", type=int, help="use only so many, for training and for testing")
+    parser.add_argument("--pictures", type=_at_least_one, help="use only so many, for training and for testing")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path, help="write network and optimiser to this file after each epoch")
     parser.add_argument("--resume", action="store_true", help="go on from the file of --save, if it is there")
@@ -185,6 +194,18 @@ def _options(arguments):
     if options.resume and not options.save:
         parser.error("--resume needs --save, the file to go on from")
     return options
+
+
+def _at_least_one(text):
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return number
+
+
+def _above_zero(text):
+    if not (number := float(text)) > 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return number
 
 
 def _join():
@@ -263,6 +284,22 @@ def _right(scores, labelled):
 def _say(line):
     if rank() == 0:
         print(line, flush=True)
+
+
+def _check_parts(x, y, weights, micro_batch):
+    if micro_batch < 1:
+        raise ValueError(f"micro_batch must be at least 1, got {micro_batch}")
+    for name, tensor in (("labels", y), ("weights", weights)):
+        if tensor.shape != (len(x),):
+            raise ValueError(f"{len(x)} pictures need {name} of shape ({len(x)},), got {tuple(tensor.shape)}")
+
+
+def _counted(weights):
+    """How many pictures count, in all processes together."""
+    count = over_processes(weights.sum())
+    if not count > 0:
+        raise ValueError("no picture counts: the batch is empty, or all its weights are 0")
+    return count
 
 
 def _unsynchronised(model):

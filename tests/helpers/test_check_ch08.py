@@ -11,6 +11,7 @@ from helpers.models import LeNet
 
 
 def right_epoch(model, optimiser, parts, group):
+    parts = list(parts)
     for i in range(0, len(parts), group):
         x, y = (torch.cat(tensors) for tensors in zip(*parts[i : i + group]))
         optimiser.zero_grad()
@@ -18,7 +19,40 @@ def right_epoch(model, optimiser, parts, group):
         optimiser.step()
 
 
+def dividing_at_the_step(model, optimiser, parts, group):
+    count = 0
+    optimiser.zero_grad()
+    for i, (x, y) in enumerate([*parts, (None, None)]):
+        if count and (x is None or i % group == 0):
+            for p in model.parameters():
+                p.grad /= count
+            optimiser.step()
+            optimiser.zero_grad()
+            count = 0
+        if x is not None:
+            F.cross_entropy(model(x), y, reduction="sum").backward()
+            count += len(y)
+
+
+def taking_a_list(model, optimiser, parts, group):
+    for _ in range(0, len(parts), group):
+        optimiser.step()
+
+
+def rest_with_the_last(model, optimiser, parts, group):
+    """What is left over joins the last full step."""
+    parts = list(parts)
+    full = max(len(parts) // group, 1)
+    for i in range(full):
+        chosen = parts[i * group : (i + 1) * group if i + 1 < full else None]
+        optimiser.zero_grad()
+        for x, y in chosen:
+            (F.cross_entropy(model(x), y, reduction="sum") / sum(len(y) for _, y in chosen)).backward()
+        optimiser.step()
+
+
 def dropping_the_rest(model, optimiser, parts, group):
+    parts = list(parts)
     right_epoch(model, optimiser, parts[: len(parts) // group * group], group)
 
 
@@ -26,6 +60,7 @@ def loop(rest=False, group_of=lambda group: group, zero=True):
     """The loop of the exercise, with a step for the rest or not."""
 
     def epoch(model, optimiser, parts, group):
+        parts = list(parts)
         for i, (x, y) in enumerate(parts):
             (F.cross_entropy(model(x), y) / group_of(group)).backward()
             if (i + 1) % group == 0 or (rest and i + 1 == len(parts)):
@@ -36,19 +71,37 @@ def loop(rest=False, group_of=lambda group: group, zero=True):
     return epoch
 
 
-def sums(divide):
+def sums(divide, zero_in_parts=False):
     def epoch(model, optimiser, parts, group):
+        parts = list(parts)
         for i in range(0, len(parts), group):
             optimiser.zero_grad()
             chosen = parts[i : i + group]
             for x, y in chosen:
+                if zero_in_parts:
+                    optimiser.zero_grad()
                 (F.cross_entropy(model(x), y, reduction="sum") / divide(chosen)).backward()
             optimiser.step()
 
     return epoch
 
 
+def of_the_epoch(model, optimiser, parts, group):
+    parts = list(parts)
+    sums(lambda chosen: sum(len(y) for _, y in parts))(model, optimiser, parts, group)
+
+
+def planned(model, optimiser, parts, group):
+    parts = list(parts)
+    sums(lambda chosen: group * len(parts[0][1]))(model, optimiser, parts, group)
+
+
+def count(chosen):
+    return sum(len(y) for _, y in chosen)
+
+
 def averaging_means(model, optimiser, parts, group):
+    parts = list(parts)
     for i in range(0, len(parts), group):
         optimiser.zero_grad()
         chosen = parts[i : i + group]
@@ -58,6 +111,7 @@ def averaging_means(model, optimiser, parts, group):
 
 
 def never_zeroing(model, optimiser, parts, group):
+    parts = list(parts)
     for i in range(0, len(parts), group):
         x, y = (torch.cat(tensors) for tensors in zip(*parts[i : i + group]))
         F.cross_entropy(model(x), y).backward()
@@ -66,6 +120,13 @@ def never_zeroing(model, optimiser, parts, group):
 
 def network(norm, *after):
     return nn.Sequential(nn.Conv2d(3, 8, 3), norm, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 10), *after)
+
+
+class OwnNorm(nn.Module):
+    """Each picture by its own mean and deviation, in no layer of PyTorch's."""
+
+    def forward(self, x):
+        return F.group_norm(x, 4)
 
 
 class BySign(nn.Module):
@@ -87,7 +148,16 @@ RIGHT = {
 OTHER_FORMS = [
     ("weights", (0.015625, 0.125, 0.02)),
     ("weights", torch.tensor([1 / 64, 1 / 8, 1 / 50])),
-    ("epoch", sums(lambda chosen: sum(len(y) for _, y in chosen))),
+    ("weights", ["1/64", "1/8", "1/50"]),
+    ("weights", [0.016, 0.125, 0.02]),
+    ("epoch", sums(count)),
+    ("epoch", dividing_at_the_step),
+    ("steps", torch.tensor(7820)),
+    ("steps", [7820]),
+    ("fits", ["855", "5"]),
+    ("factors", ["3/2", "9/10", "3/5"]),
+    ("separable", network(OwnNorm())),
+    ("separable", network(nn.LayerNorm([8, 30, 30]))),
     ("steps", "7,820"),
     ("steps", 7820.0),
     ("fits", (855.0, torch.tensor(5))),
@@ -101,13 +171,20 @@ WRONG = [
     ("weights", [1 / 16, 1 / 2, 1 / 50], "divided by 4 as well"),
     ("weights", [1 / 64, 1 / 8, 1 / 64], "50 pictures"),
     ("weights", [1 / 48, 1 / 6, 1 / 50], "one of four"),
+    ("weights", [1 / 64, 1 / 32, 1 / 50], "No mean is over 64"),
+    ("weights", [64, 8, 50], "one over that"),
     ("weights", [1 / 64, 1 / 8], "shape"),
     ("weights", [1 / 64, 1 / 9, 1 / 50], "index (1,)"),
     ("epoch", 3, "the function itself"),
-    ("epoch", loop(), "takes 1 steps; with the rest it should be 2"),
-    ("epoch", dropping_the_rest, "with the rest"),
+    ("epoch", loop(), "takes 1 steps; with a smaller one for the rest it should be 2"),
+    ("epoch", dropping_the_rest, "for the rest"),
+    ("epoch", rest_with_the_last, "a smaller one for the rest"),
+    ("epoch", taking_a_list, "neither a length nor places"),
+    ("epoch", of_the_epoch, "the epoch's pictures"),
+    ("epoch", planned, "as much as a full step"),
+    ("epoch", sums(count, zero_in_parts=True), "once a step"),
     ("epoch", loop(group_of=lambda group: 1, rest=True), "added up and not divided"),
-    ("epoch", loop(rest=True), "more parts than it has"),
+    ("epoch", loop(rest=True), "as much as a full step"),
     ("epoch", averaging_means, "(4, 4, 4, 3), 2 to a step: means are averaged"),
     ("epoch", never_zeroing, "the step before"),
     ("epoch", sums(lambda chosen: 1), "never divided by the pictures"),
@@ -119,6 +196,9 @@ WRONG = [
     ("steps", 782, "one epoch"),
     ("steps", 490, "64 pictures"),
     ("steps", 8_000, "too large"),
+    ("steps", 7_812, "round up in each epoch"),
+    ("steps", 7_812.5, "round up in each epoch"),
+    ("steps", [782, 10], "one number"),
     ("fits", [872, 5], "Four numbers"),
     ("fits", [868, 5], "Besides the parameters"),
     ("fits", [864, 5], "two averages"),
@@ -128,6 +208,9 @@ WRONG = [
     ("fits", [855, 6], "6 is too large"),
     ("fits", [500, 9], "too small"),
     ("fits", [855], "two numbers"),
+    ("fits", 855, "two numbers"),
+    ("fits", [5, 855], "other way round"),
+    ("fits", [855, 4096 / 855], "round the second number up"),
     ("factors", [1, 1, 1], "counts more"),
     ("factors", [0.5, 0.3, 0.2], "divided by 3"),
     ("factors", [0.3, 0.3, 0.3], "sums of the losses"),
@@ -135,8 +218,12 @@ WRONG = [
     ("factors", [15, 9, 6], "10 pictures is missing"),
     ("factors", [1 / 6, 1 / 10, 1 / 15], "undone"),
     ("factors", [1.5, 0.9], "shape"),
+    ("factors", [2, 10 / 3, 5], "Upside down"),
+    ("factors", [0.6, 0.9, 1.5], "order"),
     ("separable", 3, "nn.Module"),
-    ("separable", network(nn.BatchNorm2d(8)), "still a layer"),
+    ("separable", network(nn.BatchNorm2d(8)), "still batch normalisation"),
+    ("separable", network(nn.BatchNorm2d(8).eval()), "its own numbers"),
+    ("separable", network(nn.LazyBatchNorm2d()), "still batch normalisation"),
     ("separable", network(nn.Identity()), "does not normalise"),
     ("separable", network(nn.GroupNorm(4, 8), BySign()), "depend on which"),
     ("separable", network(nn.GroupNorm(4, 8), nn.Dropout(0.5)), "dropout"),

@@ -115,6 +115,25 @@ def test_micro_batches_are_no_larger_than_asked(batch):
         parallel.accumulate(model, *batch, 0)
 
 
+@pytest.mark.parametrize(
+    "n, labels, weights, message",
+    [
+        (8, 4, None, r"8 pictures need labels of shape \(8,\), got \(4,\)"),
+        (4, 8, None, r"4 pictures need labels of shape \(4,\), got \(8,\)"),
+        (8, 8, torch.ones(4), r"8 pictures need weights of shape \(8,\), got \(4,\)"),
+        (8, 8, torch.ones(8, 1), r"weights of shape \(8,\), got \(8, 1\)"),
+        (8, 8, torch.ones(1), r"weights of shape \(8,\), got \(1,\)"),
+        (8, 8, torch.zeros(8), "no picture counts"),
+        (0, 0, None, "no picture counts"),
+    ],
+)
+def test_no_picture_is_dropped_in_silence(batch, n, labels, weights, message):
+    model = worker.network()
+    with pytest.raises(ValueError, match=message):
+        parallel.accumulate(model, batch[0][:n], batch[1][:labels], 4, weights)
+    assert all(p.grad is None for p in model.parameters())
+
+
 @pytest.mark.parametrize("n, replicas, per_process", [(37, 2, 4), (10, 3, 2), (12, 3, 4), (5, 1, 2), (2, 3, 1)])
 def test_shares_deal_each_picture_once(n, replicas, per_process):
     samplers = [DistributedSampler(range(n), replicas, rank, seed=3) for rank in range(replicas)]
@@ -156,6 +175,15 @@ def test_what_train_epoch_refuses():
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     with pytest.raises(ValueError, match="batch_size 9 is not a multiple of the 2 processes"):
         parallel.train_epoch(model, worker.PICTURES, optimizer, DistributedSampler(worker.PICTURES, 2, 0), 9, 3)
+    alone, before = DistributedSampler(worker.PICTURES, **ALONE), worker.values(model)
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        parallel.train_epoch(model, worker.PICTURES, optimizer, alone, 0, 3)
+    for clip in (0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="clip must be above 0"):
+            parallel.train_epoch(model, worker.PICTURES, optimizer, alone, 8, 8, clip=clip)
+    with pytest.raises(ValueError, match="the sampler deals 37 pictures, the training set has 21"):
+        parallel.train_epoch(model, worker.HELD_OUT, optimizer, alone, 8, 8)
+    assert torch.equal(worker.values(model), before)
     with torch.no_grad():
         model.fc3.bias[0] = float("inf")
     with pytest.raises(FloatingPointError, match="--clip"):
@@ -259,3 +287,16 @@ def test_resuming_needs_a_file(capsys):
     with pytest.raises(SystemExit):
         parallel.main(["--resume"])
     assert "--resume needs --save" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--batch-size", "--micro-batch", "--pictures", "--lr", "--clip"])
+@pytest.mark.parametrize("value", ["0", "-2", "few"])
+def test_options_that_make_no_sense_are_refused(option, value, capsys):
+    with pytest.raises(SystemExit):
+        parallel.main([f"{option}={value}"])
+    assert option in capsys.readouterr().err
+
+
+def test_nothing_cannot_be_evaluated():
+    with pytest.raises(ValueError, match="no pictures"):
+        parallel.evaluate(LeNet(), worker.HELD_OUT.subset([]))
