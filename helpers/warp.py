@@ -1,8 +1,9 @@
-"""Pictures turned and tilted, as a camera would see them. Source: Chapter 4, "Turning and tilting".
+"""Pictures turned, and tilted as seen from far away. Source: Chapter 4, "Turning and tilting".
 
 Each takes a batch (N, C, H, W) with values in [0, 1] and an angle in degrees, one number or one for each picture (N,).
-What comes from outside the picture is grey, 0.5. Values between pixels are interpolated linearly. Anything but a batch,
-and another number of angles, raises ValueError.
+What comes from outside the picture is grey, 0.5. Values between pixels are interpolated linearly, and nothing is
+smoothed before, so a picture tilted by more than 60 degrees skips fine detail. Anything but a batch, and another
+number of angles, raises ValueError.
 """
 
 import torch
@@ -18,15 +19,18 @@ def turn(x, degrees):
     return torch.where(disc(*x.shape[2:]).to(x.device), _sample(x, [[c, -s], [s, c]]), 0.5)
 
 
-def tilt(x, degrees):
+def tilt(x, degrees, margins="grey"):
     """Pictures turned about their vertical middle line, seen from far away: the width shrinks by the cosine.
 
-    Raises ValueError for an angle of 90 degrees or more, where nothing is left to see.
+    margins: what stands beside the narrowed picture, "grey" or its "mirror" image, again and again.
+    Raises ValueError for other margins, and for an angle of 90 degrees or more, where nothing is left to see.
     """
+    if margins not in ("grey", "mirror"):
+        raise ValueError(f"margins must be 'grey' or 'mirror', got {margins!r}")
     c, s = _cos_sin(x, degrees)
     if (c <= 1e-6).any():
         raise ValueError(f"a picture tilted by 90 degrees or more shows no face; got {degrees}")
-    return _sample(x, [[1 / c, 0 * s], [0 * s, 1 + 0 * c]])
+    return _sample(x, [[1 / c, 0 * s], [0 * s, 1 + 0 * c]], "zeros" if margins == "grey" else "reflection")
 
 
 def disc(h, w):
@@ -45,10 +49,10 @@ def _cos_sin(x, degrees):
     return angles.cos(), angles.sin()
 
 
-def _sample(x, matrix):
+def _sample(x, matrix, outside="zeros"):
     """Each output pixel takes the value at matrix @ (its column, its row), both measured in pixels from the centre."""
     h, w = x.shape[2:]
     (a, b), (c, d) = matrix
     rows = torch.stack([torch.stack([a, b * h / w, 0 * a], -1), torch.stack([c * w / h, d, 0 * d], -1)], 1)
     grid = F.affine_grid(rows, list(x.shape), align_corners=False)
-    return F.grid_sample(x - 0.5, grid, align_corners=False) + 0.5
+    return F.grid_sample(x - 0.5, grid, padding_mode=outside, align_corners=False) + 0.5

@@ -51,6 +51,15 @@ def test_a_tilt_by_0_changes_nothing_and_both_sides_are_alike():
     assert torch.allclose(tilt(PICTURES, 35), tilt(PICTURES, -35))
 
 
+def test_mirrored_margins_continue_the_narrowed_picture():
+    found, grey = tilt(PICTURES, 60, margins="mirror"), tilt(PICTURES, 60)
+    assert torch.allclose(found[..., 7:17], grey[..., 7:17], atol=1e-5)  # the narrowed picture: columns 6 to 17
+    assert torch.allclose(found[..., :6], found[..., 6:12].flip(3), atol=1e-5)
+    assert torch.allclose(found[..., 18:], found[..., 12:18].flip(3), atol=1e-5)
+    with pytest.raises(ValueError, match="'grey' or 'mirror', got 'black'"):
+        tilt(PICTURES, 60, margins="black")
+
+
 @pytest.mark.parametrize("degrees", [90, 120])
 def test_no_tilt_by_90_degrees_or_more(degrees):
     with pytest.raises(ValueError, match="90"):
