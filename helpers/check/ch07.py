@@ -1,5 +1,8 @@
 """Checkers of Chapter 7, "Augmentation and normalisation"."""
 
+import inspect
+
+import numpy as np
 import torch
 
 from helpers.check import array_hint, checker
@@ -15,6 +18,10 @@ def crop(answer):
         ([[0, 0, 0], [0, 3, 2], [0, 6, 5]], "You cut first and mirrored afterwards: the order matters here."),
         ([[0, 6, 5], [0, 9, 8], [0, 0, 0]], "Top and left are exchanged: the window begins in row 0, column 2."),
         ([[0, 0, 0], [8, 9, 0], [5, 6, 0]], "That is mirrored top to bottom; left to right was asked for."),
+        (
+            [[0, 0, 0], [3, 2, 1], [6, 5, 4]],
+            "Rows and columns count from 0: column 2 of the framed picture is its third.",
+        ),
         ([[1, 0, 0], [4, 0, 0], [7, 0, 0]], "The window begins in row 0 of the *padded* picture, which is zeros."),
     )
     return array_hint(answer, [[0, 0, 0], [2, 1, 0], [5, 4, 0]], slips)
@@ -34,19 +41,20 @@ def versions(answer):
         32: "With padding 2 on each side there are 5 places along an axis: 0, 1, 2, 3 and 4.",
         18: "The padding is on both sides: the window can move by 4 pixels along an axis, which makes 5 places.",
         27: "Every crop can be combined with either flip: multiply.",
+        162: "That is for padding 4; here it is 2.",
         10: "There are 5 places along each axis, so 25 in the plane.",
     }
     if count != 50:
         return known.get(count, f"{count:g} versions are not right: places downwards times places across times flips.")
     if abs(times - 2) > 1e-3:
         return "Each of the 50 versions is as likely as any other: how often does one of them come in 100 draws?"
-    if abs(never - 13.3) < 0.1:
+    if abs(never - 13.3) < 0.5:
         return "Give the chance as a number between 0 and 1, not as a percentage."
     if abs(never - 0.867) < 1e-3:
         return "That is the chance that it is seen at least once."
-    return (
-        None if abs(never - 0.98**100) < 1e-3 else "Missing it in one epoch has the chance 49/50; in all hundred ...?"
-    )
+    if abs(never - 0.98**100) < 1e-3 or abs(never - 0.13) < 1e-6:
+        return None
+    return "One epoch misses it with the chance 49/50. Independent chances multiply; give three digits."
 
 
 @checker
@@ -57,10 +65,13 @@ def scaled(answer):
     numbers = _numbers(answer, 4)
     if isinstance(numbers, str):
         return numbers
+    if np.allclose(numbers, [-0.4, 0.06, 0.4, 0.04]):
+        return "The order: mean and deviation after 0.5/0.5 first, then mean and deviation after 0 and 5."
     known = (
         ((-0.2, None, None, None), "The mean after 0.5/0.5 is divided by 0.5, too."),
         ((None, -0.6, None, None), "Subtracting a number from all values does not change their deviation."),
         ((None, 0.16, None, None), "That is the variance after 0.5/0.5; the deviation was asked for."),
+        ((None, 0.8, None, None), "You divided the deviation by 0.5 twice."),
         ((None, 0.2, None, None), "The deviation is divided by 0.5."),
         ((None, None, 0.3, None), "The mean after 0 and 5 is divided by 5."),
         ((None, None, 0, None), "Subtracting 0 leaves the mean as it is; then it is divided by 5."),
@@ -81,11 +92,15 @@ def absorbed(answer):
     numbers = _numbers(answer, 4)
     if isinstance(numbers, str):
         return numbers
+    if np.allclose(numbers[:3], [1, -0.5, 1.5]):
+        return "The weights are divided by 0.5, not multiplied."
     slips = (
         ([4, -2, 6, 0.5], "The bias changes, too: what does a normalised unit answer to x = 0?"),
-        ([1, -0.5, 1.5, -3.5], "The weights are divided by 0.5, not multiplied."),
         ([4, -2, 6, 4.5], "The sign of the bias's change: the mean is subtracted."),
         ([4, -2, 6, -1.5], "In the bias, each weight times the mean is divided by the deviation, too."),
+        ([4, -2, 6, -3], "The old bias of 0.5 is not divided: it is added after the inputs were normalised."),
+        ([4, -2, 6, -0.5], "In the bias, every mean is multiplied by its weight before the division."),
+        ([4, -2, 6, -7.5], "For the bias you divided twice: the old weights times 0.5, divided by 0.5."),
         ([4, -2, 6, -4], "You lost the old bias of 0.5."),
         ([2, -1, 3, 0.5], "Those are the old ones; with x instead of (x - 0.5) / 0.5 they give something else."),
     )
@@ -122,7 +137,7 @@ def quarter_turns(answer):
     """7.6: a function (batch, generator) that turns each square picture by a random number of quarter turns.
     Each picture by a turn of its own, all four turns equally often.
     """
-    x = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)).repeat(400, 1, 1, 1)
+    x = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)).repeat(500, 1, 1, 1)
     turned, hint = _applied(answer, x)
     if hint:
         return hint
@@ -134,12 +149,11 @@ def quarter_turns(answer):
             return "Some pictures come out mirrored: transposing alone is no turn."
         return "The pictures come out as none of their four turns: rows and columns are axes 2 and 3 of the batch."
     counts = which.sum(0).tolist()
-    if max(counts) == len(x):
-        return "All pictures share one turn: draw one for each picture."
+    occurred = f"Of {len(turned)} pictures, {counts} were turned by 0, 1, 2 and 3 quarters: each should "
     if min(counts) == 0:
-        return f"Of 400 pictures, {counts} were turned by 0, 1, 2 and 3 quarters: each should occur."
-    if min(counts) < 60:
-        return f"Of 400 pictures, {counts} were turned by 0, 1, 2 and 3 quarters: each should be equally likely."
+        return occurred + "occur."
+    if max(abs(count - len(turned) / 4) for count in counts) > 130:  # nearly five deviations
+        return occurred + "be equally likely. Draw one number a picture, and turn no picture twice."
     return None
 
 
@@ -148,42 +162,73 @@ def recipe(answer):
     """7.7: any function (batch, generator) -> batch that is fit for augmenting.
     It keeps to the rules; whether it helps is for the validation set to say.
     """
-    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).repeat(100, 1, 1, 1)
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).repeat(60, 1, 1, 1)
     changed, hint = _applied(answer, x)
     if hint:
         return hint
-    if torch.equal(changed, x):
-        return "It changes nothing."
-    if len(torch.unique(changed.flatten(1), dim=0)) < 2:
-        return "All pictures of the batch are changed in the same way: draw for each picture."
     if not torch.isfinite(changed).all() or changed.min() < -1e-6 or changed.max() > 1 + 1e-6:
         return "Its values leave [0, 1]: cut them off, and leave the normalisation to `fit`."
+    one_other = torch.cat([1 - x[:1], x[1:]])
+    with_it, without = (answer(batch, torch.Generator().manual_seed(1))[1:] for batch in (one_other, x.clone()))
+    if not torch.equal(with_it, without):
+        return "What becomes of a picture depends on the others: a mixture changes the label, too."
     return None
 
 
+SEEDS = range(8)
+
+
 def _applied(function, x):
-    """(what the function makes of a batch, None) or (None, a hint): the rules of every random change."""
+    """(what the function makes of the batch with several seeds, None) or (None, a hint): the rules of a random change.
+
+    x: one picture, repeated.
+    """
     if not callable(function):
         return None, "Give the function itself, not a batch that it returns."
-    before = x.clone()
-    first, again, other = (function(x, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
-    if first is None:
-        return None, "The function returns nothing: is the return missing?"
-    if not torch.equal(x, before):
-        return None, "The batch that it was given has changed: work on a copy."
-    if first.shape != x.shape:
-        return None, f"The shape is {tuple(first.shape)}; it should stay {tuple(x.shape)}."
-    if not torch.equal(first, again):
-        return None, "The same generator gives another result: let every draw use the generator."
-    if torch.equal(first, other) and not torch.equal(first, x):
-        return None, "Another generator gives the same result: nothing in it is random, or a seed is fixed."
-    return first, None
+    try:
+        inspect.signature(function).bind(x, torch.Generator())
+    except TypeError:
+        return None, "The function is called with two arguments, the batch and a generator, in this order."
+    except ValueError:
+        pass  # some callables do not say what they take
+    given = [x.clone() for _ in 2 * list(SEEDS)]
+    try:
+        runs = [function(batch, torch.Generator().manual_seed(i % len(SEEDS))) for i, batch in enumerate(given)]
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        what = f"The function stops ({type(error).__name__}: {error}). A batch has the axes picture, channel, row, "
+        what += "column, from 0 to 3, a picture of it one axis less; "
+        return None, what + "and the generator is passed by name where it is not second."
+    hint = _rules(runs, given, x)
+    return (None, hint) if hint else (torch.cat(runs[: len(SEEDS)]), None)
+
+
+def _rules(runs, given, x):
+    """The hint for the first rule that is broken, or None. runs: two for each seed; given: the batches, afterwards."""
+    if any(run is None for run in runs):
+        return "The function returns nothing: is the return missing?"
+    if not torch.is_tensor(runs[0]):
+        kind = type(runs[0]).__name__
+        return f"The function returns a {kind}; it should be one batch, a tensor, and no labels."
+    if not all(torch.equal(batch, x) for batch in given):
+        return "The batch that it was given has changed: work on a copy."
+    if runs[0].shape != x.shape:
+        return f"The shape is {tuple(runs[0].shape)}; it should stay {tuple(x.shape)}."
+    if all(torch.equal(run, x) for run in runs):
+        return "It changes nothing."
+    runs, again = runs[: len(SEEDS)], runs[len(SEEDS) :]
+    if not all(torch.equal(one, other) for one, other in zip(runs, again)):
+        return "The same generator gives another result: let every draw use the generator."
+    if all(torch.equal(run, run[:1].expand_as(run)) for run in runs):
+        return "All pictures of a batch are changed in the same way: draw for each picture."
+    if all(torch.equal(run, runs[0]) for run in runs):
+        return "Another generator gives the same result: nothing in it is random, or a seed is fixed."
+    return None
 
 
 def _numbers(answer, n):
-    """The answer as n floats, or a hint."""
+    """The answer as n floats, one after the other where it is nested, or a hint."""
     try:
-        numbers = [float(number) for number in answer]
+        numbers = [float(number) for part in answer for number in np.ravel(part)]
     except (TypeError, ValueError):
         return f"Give a list of {n} numbers."
     return numbers if len(numbers) == n else f"Give {n} numbers, not {len(numbers)}."
