@@ -96,10 +96,12 @@ def reliability(probabilities, labels, bins=15):
         raise ValueError("rows of probabilities must be at least 0 and add up to 1: take the softmax of logits first")
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
-    confidence, predictions = probabilities.double().max(1)
+    confidence, predictions = probabilities.max(
+        1
+    )  # as given: a float32 of 0.3 ends a bin, the same as float64 does not
     which = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
     count = torch.bincount(which, minlength=bins)
-    sums = [torch.bincount(which, w, bins) for w in (confidence, (predictions == labels).double())]
+    sums = [torch.bincount(which, w, bins) for w in (confidence.double(), (predictions == labels).double())]
     return Reliability(count, *(_ratio(total, count, math.nan) for total in sums))
 
 

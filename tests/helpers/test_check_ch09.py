@@ -67,6 +67,25 @@ LARGER = [count_parameters(HeritageNet(size=64)), 8_395_018 - 2048 * 2049 + 2048
 ELSEWHERE = [0.95, 0.95 * 407 / (0.95 * 407 + 0.05 * 9828), 0.0095 / (0.0095 + 0.0495)]
 LAZIEST = [0.1875, 0.1, 0.0316, float(-(PI * np.log(PI)).sum())]
 
+
+def mid_bins(confidence, right):
+    which = (confidence * 10).ceil()
+    gaps = [abs(right[which == b].double().sum() - (which == b).sum() * (b - 0.5) / 10) for b in which.unique()]
+    return float(sum(gaps)) / len(right)
+
+
+def adjusted_probabilities(z, counts):
+    p = z.softmax(1) / share(counts)
+    return p / p.sum(1, keepdim=True)
+
+
+def few(resamples, seed):
+    counts = torch.tensor([700, 80, 50, 170])
+    first = torch.tensor([1.0, 1, 0, 0]).repeat_interleave(counts)
+    second = torch.tensor([1.0, 0, 1, 0]).repeat_interleave(counts)
+    return metrics.bootstrap_interval(lambda a, b: a.mean() - b.mean(), first, second, resamples=resamples, seed=seed)
+
+
 RIGHT = [
     ("averages", [0.74, *macro]),
     ("averages", torch.tensor([0.74, 0.673, 0.65, 0.66])),
@@ -78,8 +97,11 @@ RIGHT = [
     ("difference", paired()),
     ("difference", np.array([0.008, 0.052])),
     ("what_happened", ["over-confident", "rare", "under-fitted"]),
+    ("difference", few(400, 3)),
     ("what_happened", ("Overconfident", "rare classes", "Underfitted")),
+    ("what_happened", ["over confidence", "Rare", "under-fitting"]),
     ("larger", LARGER),
+    ("larger", torch.tensor(LARGER, dtype=torch.float32)),
     ("adjusted", adjust),
     ("adjusted", lambda z, counts: (z.softmax(1) / share(counts)).log()),
 ]
@@ -93,6 +115,8 @@ WRONG = [
     ("averages", [0.74, macro[0], 0.74, macro[2]], "the three recalls"),
     ("averages", [0.74, *macro[:2], metrics.average_scores(MATRIX, "weighted").f1], "each class counts a third"),
     ("averages", [0.74, *macro[:2], 2 * macro[0] * macro[1] / (macro[0] + macro[1])], "F1 of the macro averages"),
+    ("averages", [0.74, *macro[:2], (macro[0] + macro[1]) / 2], "mean of macro precision and recall"),
+    ("averages", ["a", "b", "c", "d"], "Give a list of 4"),
     ("averages", [0.74, 0.9, 0.65, 0.66], "macro precision is too large"),
     ("averages", [0.74, 0.673], "Give 4 numbers, not 2"),
     ("averages", 0.74, "Give a list of 4"),
@@ -100,7 +124,7 @@ WRONG = [
     ("laziest", [0.1875, 0.1875, *LAZIEST[2:]], "weighted recall"),
     ("laziest", [0.1875, 1, *LAZIEST[2:]], "column's recall"),
     ("laziest", [0.1875, 0.1, 0.3158, LAZIEST[3]], "column's F1"),
-    ("laziest", [0.1875, 0.1, 0.1304, LAZIEST[3]], "F1 of averages"),
+    ("laziest", [0.1875, 0.1, 0.1304, LAZIEST[3]], "F1 of accuracy and macro recall"),
     ("laziest", [*LAZIEST[:3], math.log(10)], "equal probabilities"),
     ("laziest", [*LAZIEST[:3], LAZIEST[3] / math.log(2)], "in bits"),
     ("laziest", [*LAZIEST[:3], -math.log(0.1875)], "a column alone"),
@@ -114,24 +138,46 @@ WRONG = [
     ("calibration", lambda c, r: float("nan"), "empty bin"),
     ("calibration", lambda c, r: bins_of(c, r, lambda gaps, shares: gaps.mean()), "average over the bins"),
     ("calibration", lambda c, r: bins_of(c, r, lambda gaps, shares: gaps.sum() / 10), "average over"),
+    ("calibration", lambda c, r: bins_of(c, r, lambda gaps, shares: gaps.sum()), "add up the gaps"),
+    ("calibration", mid_bins, "the bin's middle"),
+    ("calibration", lambda c, r: bins_of(c, r, lambda g, s: (g * s).sum(), float), "cancel"),
     ("calibration", lambda c, r: bins_of(c, r, lambda gaps, shares: gaps.max()), "largest gap"),
     ("calibration", lambda c, r: abs(bins_of(c, r, lambda g, s: (g * s).sum(), float)), "cancel"),
     ("calibration", lambda c, r: bins_of(c, r, lambda gaps, shares: (gaps**2 * shares).sum()), "square"),
     ("calibration", lambda c, r: 0.0, "it should be"),
-    ("calibration", ece_with_open_upper_ends, "on a bin's end"),
+    ("calibration", ece_with_open_upper_ends, "upper end belongs"),
+    ("calibration", lambda c, r: ece(c, r) if len(c) > 3 else 0.0, "most bins are empty"),
     ("difference", alone(), "one network's accuracy"),
     ("difference", paired(apart=True), "resampled apart"),
     ("difference", paired(sign=-1), "second less the first"),
     ("difference", paired()[::-1], "lower end first"),
     ("difference", (0.0, 0.1), "is not it"),
+    ("difference", (0.8, 5.1), "percentage points"),
+    ("difference", (0.014, 0.048), "more resamples"),
     ("difference", 0.03, "Give a list of 2"),
     ("what_happened", ["rare", "rare", "under-fitted"], "what does the loss see"),
     ("what_happened", ["over-confident", "over-confident", "under-fitted"], "whose recalls"),
     ("what_happened", ["over-confident", "rare", "rare"], "as low as the test accuracy"),
     ("what_happened", ["over-confident", "rare"], "three words"),
+    ("what_happened", ["over-fitted", "rare", "under-fitted"], "none of the three words"),
+    ("what_happened", 3, "three words"),
+    ("what_happened", "rare", "three words"),
     ("larger", [8_395_018, LARGER[1]], "for 32x32"),
     ("larger", [n - 2048 for n in LARGER], "bias"),
     ("larger", [LARGER[1], LARGER[1]], "not three"),
+    ("larger", LARGER[::-1], "exchanged"),
+    ("larger", [n + 1984 for n in LARGER], "running means"),
+    (
+        "larger",
+        [
+            sum(p.numel() for n, p in HeritageNet(size=s).named_parameters() if "fc" not in n)
+            + 1024 * (512 * (s // 16) ** 2 + 1)
+            + 512 * 1025
+            + 10 * 513
+            for s in (64, 128)
+        ],
+        "2048 units is missing",
+    ),
     ("larger", [8_395_018 - 2048 * 2049 + 2048 * 2049, LARGER[1]], "for 32x32"),
     ("larger", [LARGER[0], LARGER[0]], "not five"),
     ("larger", [n - 1984 for n in LARGER], "batch normalisations"),
@@ -144,6 +190,7 @@ WRONG = [
     ("adjusted", lambda z, counts: z / share(counts), "divide the logits"),
     ("adjusted", lambda z, counts: z.clone(), "nothing has been adjusted"),
     ("adjusted", lambda z, counts: z.softmax(1) / share(counts), "Those are probabilities"),
+    ("adjusted", adjusted_probabilities, "right probabilities"),
     ("adjusted", lambda z, counts: z * 2, "proportional"),
 ]
 

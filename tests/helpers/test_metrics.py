@@ -148,6 +148,16 @@ def test_reliability_by_hand():
     assert metrics.calibration_error(probabilities, labels, 1) == pytest.approx(abs(0.75 - 0.75))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_confidence_at_the_end_of_a_bin_is_in_it(dtype):
+    p = torch.tensor([[0.3, 0.25, 0.25, 0.2], [0.7, 0.1, 0.1, 0.1]], dtype=dtype)
+    assert metrics.reliability(p, torch.tensor([0, 0]), 10).count.nonzero()[:, 0].tolist() == [2, 6]
+
+
+def test_a_finite_set_can_have_no_calibration_error():
+    assert metrics.calibration_error(torch.full((4, 2), 0.5), torch.tensor([0, 0, 1, 1])) == 0
+
+
 def test_calibration_error_of_a_calibrated_and_of_a_sure_guesser():
     generator = torch.Generator().manual_seed(0)
     probabilities = torch.randn(20_000, 5, generator=generator).mul(2).softmax(1)
