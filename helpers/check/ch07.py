@@ -158,8 +158,39 @@ def quarter_turns(answer):
 
 
 @checker
+def effects(answer):
+    """7.7: the effects of two changes, from four combinations and two seeds.
+    Effects need not add up: alone the two bring 2.5 and -1.5 points, together 3.5.
+    """
+    numbers = _numbers(answer, 4)
+    if isinstance(numbers, str):
+        return numbers
+    right = np.array([2.5, -1.5, 5, 3.5])
+    if np.allclose(numbers, -right) or np.allclose(numbers[:2], -right[:2]):
+        return "The signs: with the change, less without it."
+    if np.allclose(numbers, right / 100):
+        return "In points: 61 per cent less 58 are 3."
+    if np.allclose(numbers, 2 * right):
+        return "The mean over the two seeds, not the sum."
+    known = (
+        (0, 5, "The first is A alone: compare A with neither."),
+        (1, 1, "The second is B alone: compare B with neither, not both with A."),
+        (1, 1.5, "B alone is worse than neither, with both seeds: its effect is negative."),
+        (2, 1, "The third is A where B is made: compare both with B, not with A."),
+        (2, 2.5, "Where B is made, A has another effect than alone: compare both with B."),
+        (2, 3.5, "The third compares both with B alone, not with neither."),
+        (3, 1, "The effects do not add up: compare both with neither."),
+        (3, 5, "The fourth compares both with neither, not with B."),
+    )
+    for i, slip, hint in known:
+        if abs(numbers[i] - slip) < 1e-6:
+            return hint
+    return array_hint(numbers, right)
+
+
+@checker
 def recipe(answer):
-    """7.7: any function (batch, generator) -> batch that is fit for augmenting.
+    """7.8: any function (batch, generator) -> batch that is fit for augmenting.
     It keeps to the rules; whether it helps is for the validation set to say.
     """
     x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).repeat(60, 1, 1, 1)
