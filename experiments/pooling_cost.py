@@ -12,8 +12,8 @@ import time
 import results
 import torch
 from depth_width import multiply_adds
-from torch.autograd.graph import saved_tensors_hooks
 
+from helpers.memory import Kept
 from helpers.models import PoolNet, count_parameters
 
 PATH = results.FOLDER / "pooling_cost.csv"
@@ -34,7 +34,9 @@ def main():
     for row, (net, model) in zip(rows, models.items()):
         forward, step = (min(column) for column in zip(*times[net]))
         row |= {"parameters": count_parameters(model), "multiply_adds": multiply_adds(model.eval())}
-        row |= {"saved_mb": round(saved_bytes(model.train(), x) / 1e6, 2)}
+        with Kept(model.train()) as kept:
+            model(x)
+        row |= {"saved_mb": round(kept.peak / 1e6, 2)}
         row |= {"forward_ms": round(1e3 * forward, 1), "step_ms": round(1e3 * step, 1)} | results.machine()
     PATH.unlink(missing_ok=True)
     results.append(PATH, rows)
@@ -48,20 +50,6 @@ def seconds(model, x):
     middle = time.process_time()
     model(x).sum().backward()
     return middle - start, time.process_time() - middle
-
-
-def saved_bytes(model, x):
-    """The size of all tensors, each counted once, that the forward pass keeps for the backward pass."""
-    own, kept = {p.data_ptr() for p in model.parameters()}, {}
-
-    def pack(tensor):
-        if tensor.data_ptr() not in own:
-            kept[tensor.data_ptr()] = tensor  # held, so that no other tensor gets its place in memory
-        return tensor
-
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
-        model(x)
-    return sum(t.untyped_storage().nbytes() for t in kept.values())
 
 
 if __name__ == "__main__":

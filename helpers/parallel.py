@@ -7,6 +7,7 @@ gradients, through nccl where each has a graphics card, else through gloo on pro
 """
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def shares(sampler, per_process):
     sampler: a DistributedSampler, which deals the shuffled pictures out in turn and, so that all get the same number,
     deals the first ones again at the end. Those repeats get the weight 0, all others 1.
     """
-    rows = torch.tensor(list(sampler))
+    rows = torch.tensor(list(sampler), dtype=torch.long)
     place = torch.arange(len(rows)) * sampler.num_replicas + sampler.rank  # in the order of all processes together
     weights = (place < len(sampler.dataset)).float()
     yield from zip(rows.split(per_process), weights.split(per_process))
@@ -69,8 +70,12 @@ def train_epoch(model, train, optimizer, sampler, batch_size, micro_batch, clip=
 
     clip: the largest length of the gradient, which is shortened to it after the accumulation; None leaves it.
     Raises ValueError unless batch_size is a multiple of the number of processes, clip above 0 and the sampler one of
-    these pictures, FloatingPointError for a loss that is no longer finite.
+    these pictures and processes, FloatingPointError for a loss that is no longer finite.
     """
+    if sampler.num_replicas != processes():
+        raise ValueError(f"the sampler deals to {sampler.num_replicas} processes, there are {processes()}")
+    if not len(train):
+        raise ValueError("there are no pictures to train on")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if clip is not None and not clip > 0:
@@ -88,8 +93,8 @@ def train_epoch(model, train, optimizer, sampler, batch_size, micro_batch, clip=
             torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
     model.eval()
-    if not torch.isfinite(torch.tensor(loss)):
-        raise FloatingPointError("the loss is no longer finite: try a smaller learning rate, or --clip")
+    if not math.isfinite(loss):
+        raise FloatingPointError("the loss is no longer finite: try a smaller learning rate, or clip (--clip)")
 
 
 def evaluate(model, test):
@@ -160,9 +165,12 @@ def main(arguments=None):
     model.to(device, torch.float64 if options.double else torch.float32)
     optimizer = adam(model, options.lr)
     first = _restore(options.save, model, optimizer) if options.resume else 0
+    _agree(f"{first} epochs in the file of --save")  # machines without a common folder would not
     model = DistributedDataParallel(model)
     sampler = DistributedSampler(train, seed=options.seed)
     _say(f"{processes()} processes on {device.type}, {train!r}")
+    if first >= options.epochs:
+        _say(f"nothing to do: {first} epochs lie behind, --epochs is {options.epochs}")
     for epoch in range(first, options.epochs):
         start = time.perf_counter()
         sampler.set_epoch(epoch)  # or every epoch has the same order
@@ -235,9 +243,9 @@ def _load(name, n=None):
     return sets
 
 
-def _some(pictures, n):
+def _some(images, n):
     """n of the pictures, each class keeping its share; all where n is None or no smaller."""
-    return pictures.split(n)[0] if n and n < len(pictures) else pictures
+    return images.split(n)[0] if n and n < len(images) else images
 
 
 def _scenes(n, n_test):
@@ -253,11 +261,11 @@ def _network(name, n_classes, seed):
 
 
 def _agree(text):
-    """End all processes if they do not train on the same pictures."""
+    """End all processes unless they say the same: of their pictures, or of the epochs that lie behind."""
     found = [None] * processes()
     dist.all_gather_object(found, text)
     if len(set(found)) > 1:
-        sys.exit("the processes found different pictures: " + "; ".join(sorted(set(found))))
+        sys.exit("the processes differ: " + "; ".join(sorted(set(found))))
 
 
 def _keep(path, model, optimizer, epoch):

@@ -45,3 +45,24 @@ def test_peak_is_of_the_largest_part():
         for n in (3, 5, 2):
             F.cross_entropy(model(torch.zeros(n, 3, 32, 32)), torch.zeros(n, dtype=torch.long)).backward()
     assert (kept.now, kept.peak) == (0, 57_280 * 5 + 4)
+
+
+def test_a_part_kept_first_and_dropped_first():
+    x = torch.ones(1000, requires_grad=True)
+    with Kept(nn.Identity()) as kept:
+        z = x * 1.0
+        few, all_of_it = z[:1].sin(), z.sin()  # keep one number and then a thousand, from the same place on
+    assert kept.now == kept.peak == 4000
+    del few
+    assert kept.now == 4000
+    del all_of_it
+    assert kept.now == 0
+
+
+def test_a_kept_tensor_changed_in_place_is_noticed():
+    x = torch.ones(3, requires_grad=True)
+    with Kept(nn.Identity()):
+        y = x.exp()
+        y.mul_(2)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.sum().backward()

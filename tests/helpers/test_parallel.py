@@ -161,6 +161,45 @@ def test_a_batch_is_one_step():
         torch.testing.assert_close(step, expected, **EXACT)
 
 
+@pytest.mark.parametrize("clip", [0.01, 100.0])
+def test_the_whole_gradient_is_clipped_after_the_last_micro_batch(clip):
+    """One step at rate 1 moves the weights by the gradient, shortened to `clip` where it is longer."""
+    model, before = worker.network(), worker.values(worker.network())
+    data = worker.PICTURES.subset(slice(0, 8))
+    expected = gradient_of_the_mean(worker.network(), data.floats().double(), data.labels)
+    sampler = DistributedSampler(data, **ALONE)
+    parallel.train_epoch(model, data, torch.optim.SGD(model.parameters(), 1.0), sampler, 8, 3, clip)
+    moved = before - worker.values(model)
+    torch.testing.assert_close(moved, expected * min(1, clip / expected.norm()), rtol=1e-4, atol=1e-9)
+
+
+def test_the_program_hands_on_what_it_was_told(monkeypatch, tmp_path):
+    def join():
+        store = parallel.dist.FileStore(str(tmp_path / "store"), 1)
+        parallel.dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+        return torch.device("cpu")
+
+    told = []
+    monkeypatch.setattr(parallel, "_join", join)
+    monkeypatch.setattr(parallel, "train_epoch", lambda *given: told.append(given[4:]))
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    options = "--data scenes --pictures 20 --epochs 2 --batch-size 10 --micro-batch 3 --clip 0.5"
+    parallel.main(options.split())
+    assert told == [(10, 3, 0.5)] * 2
+
+
+@pytest.mark.parametrize("local, order", [("0", ["load", "barrier"]), ("1", ["barrier", "load"])])
+def test_the_first_process_of_each_machine_loads_first(monkeypatch, local, order):
+    done = []
+    monkeypatch.setenv("LOCAL_RANK", local)
+    monkeypatch.setenv("RANK", "4")
+    monkeypatch.setattr(parallel.dist, "barrier", lambda: done.append("barrier"))
+    monkeypatch.setattr(parallel, "_agree", lambda text: None)
+    monkeypatch.setattr(parallel, "_scenes", lambda *n: done.append("load") or (worker.PICTURES, worker.HELD_OUT))
+    parallel._load("scenes")
+    assert done == order
+
+
 def test_training_is_in_training_mode():
     model = nn.Sequential(worker.network(), nn.Dropout(0.0)).eval()
     modes = []
@@ -173,8 +212,11 @@ def test_training_is_in_training_mode():
 def test_what_train_epoch_refuses():
     model = worker.network()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    with pytest.raises(ValueError, match="batch_size 9 is not a multiple of the 2 processes"):
-        parallel.train_epoch(model, worker.PICTURES, optimizer, DistributedSampler(worker.PICTURES, 2, 0), 9, 3)
+    with pytest.raises(ValueError, match="the sampler deals to 2 processes, there are 1"):
+        parallel.train_epoch(model, worker.PICTURES, optimizer, DistributedSampler(worker.PICTURES, 2, 0), 8, 3)
+    nothing = worker.PICTURES.subset([])
+    with pytest.raises(ValueError, match="no pictures to train on"):
+        parallel.train_epoch(model, nothing, optimizer, DistributedSampler(nothing, **ALONE), 8, 3)
     alone, before = DistributedSampler(worker.PICTURES, **ALONE), worker.values(model)
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         parallel.train_epoch(model, worker.PICTURES, optimizer, alone, 0, 3)
@@ -194,9 +236,7 @@ def test_the_processes_start_alike_draw_their_own_and_refuse_different_pictures(
     assert torch.equal(found[0]["start"], found[1]["start"]) and found[0]["draw"] != found[1]["draw"]
     torch.manual_seed(3)
     assert torch.equal(found[0]["start"], worker.values(LeNet()))
-    assert {each["disagreement"] for each in found} == {
-        "the processes found different pictures: pictures 0; pictures 1"
-    }
+    assert {each["disagreement"] for each in found} == {"the processes differ: pictures 0; pictures 1"}
 
 
 def test_some_pictures_are_of_all_classes():
