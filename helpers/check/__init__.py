@@ -29,6 +29,8 @@ def checker(judge):
     def check(*answers):
         if any(answer is ... or answer is None for answer in answers):
             return Verdict(None, "No answer yet: replace the ... above and run this cell again.")
+        if any(map(_holds_nan, answers)):
+            return Verdict(False, "Your answer holds nan, which is not a finite number: look for 0/0 or inf - inf.")
         try:
             hint = judge(*answers)
         except Exception as error:
@@ -70,3 +72,15 @@ def number_hint(answer, expected, wrong=(), tolerance=1e-6):
     if abs(answer - expected) <= tolerance:
         return None
     return f"{answer:g} is too {'large' if answer > expected else 'small'}."
+
+
+def _holds_nan(answer):
+    if isinstance(answer, dict):
+        return any(map(_holds_nan, answer.values()))
+    if isinstance(answer, (list, tuple)):
+        return any(map(_holds_nan, answer))
+    if torch.is_tensor(answer):
+        return bool(answer.isnan().any())
+    if isinstance(answer, (np.ndarray, np.generic)):
+        return answer.dtype.kind == "f" and bool(np.isnan(answer).any())
+    return isinstance(answer, float) and answer != answer

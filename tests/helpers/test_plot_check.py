@@ -117,6 +117,23 @@ def test_checkers(answer, right, words):
     assert verdict.right is right and words in repr(verdict)
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [NAN, [1, NAN], (1, [2, NAN]), {"a": NAN}, np.array([NAN]), np.float32(NAN), torch.tensor([[1, NAN]])],
+)
+def test_nan_is_no_answer(answer):
+    verdict = checker(lambda given: None)(answer)
+    assert verdict.right is False and "nan" in verdict.message
+
+
+@pytest.mark.parametrize("answer", [[1, "nan"], np.arange(3), torch.arange(3), {"a": None}, len])
+def test_other_answers_are_judged(answer):
+    assert checker(lambda given: None)(answer).right
+
+
 def test_array_hint():
     expected = np.arange(6.0).reshape(2, 3)
     assert array_hint(expected.tolist(), expected) is None
