@@ -181,34 +181,23 @@ def difference(answer):
     return None
 
 
-def _word(word):
-    """A word without hyphens and endings: "Over confidence" and "over-confident" are "overconfident"."""
-    letters = "".join(letter for letter in str(word).lower() if letter.isalpha())
-    starts = ("overconfiden", "overconfident"), ("overfit", "overfitted"), ("underfit", "underfitted"), ("rare", "rare")
-    return next((whole for start, whole in starts if letters.startswith(start)), letters)
-
-
 @checker
-def what_happened(answer):
-    """9.6: what three reports show.
-    Loss against accuracy, accuracy against macro recall, training against test: each pair answers one question.
+def lowest_threshold(answer):
+    """9.6: the lowest threshold of eight whose precision is at least 0.65, with its precision and recall.
+    Precision goes up and down with the threshold; recall only grows as it falls.
     """
-    words = (
-        None if isinstance(answer, str) else [_word(word) for word in answer] if hasattr(answer, "__iter__") else None
+    slips = (
+        (0, 0.95, "At 0.9 the precision falls short, but lower down it may recover: look at all eight."),
+        (0, 0.7, "At 0.6 the precision falls short, but lower down it may recover: look at all eight."),
+        (0, 0.8, "That will do, but a lower one will, too."),
+        (0, 0.6, "At 0.6 three of five are apses: that is less than 0.65."),
+        (0, 0.9, "At 0.9 one of two is an apse: that is less than 0.65."),
+        (0, 0.3, "At 0.3 four of seven are apses: that is less than 0.65."),
+        (1, 1, "That is the recall: precision divides by all that are shown."),
+        (2, 2 / 3, "That is the precision: recall divides by all apses."),
+        (2, 0.5, "Recall divides by the four apses, not by the eight pictures."),
     )
-    if words and "overfitted" in words:
-        return "Over-fitted is none of the three words: what does a loss that rises beside the accuracy say?"
-    if not words or len(words) != 3 or not set(words) <= {"overconfident", "underfitted", "rare"}:
-        return 'Give a list of three words, each of them "over-confident", "under-fitted" or "rare".'
-    hints = (
-        "In the first case no answer got worse on the whole, and yet the loss rose: what does the loss see besides?",
-        "In the second case accuracy rose and macro recall fell: whose recalls must have fallen?",
-        "In the third case the training accuracy is as low as the test accuracy.",
-    )
-    for word, right, hint in zip(words, ("overconfident", "rare", "underfitted"), hints):
-        if word != right:
-            return hint
-    return None
+    return _judge(answer, ("threshold", "precision", "recall"), (0.45, 2 / 3, 1), slips, tolerance=4e-3)
 
 
 @checker
