@@ -28,6 +28,7 @@ VARIANTS += [{"head": "dense"}, {"trained": "turned"}]  # both with max pooling 
 NARROW = [{"halvings": n, "width": 16} for n in (3, 2, 1, 0)]  # the last is slow: nothing is halved
 NARROW += [{"halvings": n, "width": 16, "padding_mode": "circular"} for n in (3, 0)]
 NARROW += [{"down": down, "halvings": n, "width": 16} for down in ("average", "blur") for n in (3, 0)]
+PLAN = [(variant, seed) for seed in (0, 1) for variant in VARIANTS + NARROW]
 STANDARD = {"down": "max", "padding_mode": "zeros", "head": "mean", "halvings": 3, "width": 32, "trained": "upright"}
 AMOUNTS = {
     "roll": (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16),
@@ -41,8 +42,7 @@ def main():
     torch.set_num_threads(1)
     training, test = data.cifar10()
     training, test = training.split(PICTURES)[0], test.split(TESTED)[0]
-    plan = [(variant, 0) for variant in VARIANTS + NARROW] + [(variant, 1) for variant in VARIANTS + NARROW]
-    for variant, seed in plan:
+    for variant, seed in PLAN:
         row = STANDARD | variant | {"seed": seed, "source": training.source}
         if tuple(map(str, row.values())) not in results.done(PATH, *row):
             model, seconds = trained(row, training)

@@ -1,0 +1,38 @@
+"""Stored results are those of the scripts: every planned run is in its CSV, and nothing else."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "experiments"
+
+
+def shifts(script):
+    columns = [*script.STANDARD, "seed"]
+    return columns, [{**script.STANDARD, **variant, "seed": seed}.values() for variant, seed in script.PLAN]
+
+
+def heritage(script):
+    return ["set", "network", "rate", "seed"], script.PLAN
+
+
+def augmentation(script):
+    runs = [(part, condition, n, seed) for part, condition, n, _, _, _, seed, *_ in script.plan(None)]
+    return ["part", "condition", "pictures", "seed"], runs
+
+
+def batch_lr(script):
+    columns = ["optimiser", "batch", "rate", "warm_up", "seed"]
+    runs = script.plan()
+    return columns, [(name, n, f"{rate:g}", warm_up, seed) for seed in script.SEEDS for name, n, rate, warm_up in runs]
+
+
+@pytest.mark.parametrize("planned", [shifts, heritage, augmentation, batch_lr])
+def test_every_planned_run_is_stored_and_nothing_else(planned, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
+    script = importlib.import_module(planned.__name__)
+    columns, runs = planned(script)
+    stored = importlib.import_module("results").done(script.PATH, *columns)
+    assert stored == {tuple(map(str, run)) for run in runs}
