@@ -33,7 +33,7 @@ PATH = results.FOLDER / "augmentation.csv"
 KEY = ("part", "condition", "pictures", "seed", "source")
 KINDS = {
     "flip": augment.random_flip,
-    "crop": lambda x, generator: augment.random_crop(x, 4, generator),
+    "crop": augment.random_crop,
     "colour": augment.colour_jitter,
     "cutout": augment.cutout,
     "vertical": partial(augment.random_flip, vertical=True),

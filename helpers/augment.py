@@ -1,12 +1,14 @@
 """Random changes of whole batches, drawn anew for each picture, and normalisation. Source: Chapter 7.
 
 Each random change takes a float batch (N, C, H, W) and an optional torch.Generator and returns a new batch of the same
-shape; `colour_jitter` and `cutout` expect values in [0, 1], so normalise afterwards. A single picture (C, H, W), and
-anything else that is not a batch, raises ValueError.
+shape; `colour_jitter` and `cutout` expect values in [0, 1], so normalise afterwards. What is not a batch, as a single
+picture (C, H, W), or holds no floats, as `ImageSet.images`, raises ValueError.
 """
 
 import torch
 import torch.nn.functional as F
+
+NO_FLOATS = "pictures must be floats from 0 to 1, got {}: ImageSet.floats() makes them"
 
 
 def random_flip(x, generator=None, vertical=False):
@@ -18,7 +20,7 @@ def random_flip(x, generator=None, vertical=False):
     return x
 
 
-def random_crop(x, padding=4, generator=None):
+def random_crop(x, generator=None, padding=4):
     """Pad with zeros on all sides and cut a picture of the old size out again, at a place of its own for each.
 
     padding: in pixels. Raises ValueError for a negative one.
@@ -34,7 +36,7 @@ def random_crop(x, padding=4, generator=None):
 
 def flip_and_crop(x, generator=None):
     """The augmentation of the exercise sheet (E3.4): a random flip, then a random crop after padding with 4 pixels."""
-    return random_crop(random_flip(x, generator), 4, generator)
+    return random_crop(random_flip(x, generator), generator)
 
 
 def colour_jitter(x, generator=None, strength=0.25):
@@ -56,6 +58,7 @@ def colour_jitter(x, generator=None, strength=0.25):
 
 def grey(x):
     """The luminance (N, 1, H, W) of RGB pictures: 0.299 R + 0.587 G + 0.114 B, as ITU-R BT.601 weighs them."""
+    _check_batch(x)
     if x.shape[1] != 3:
         raise ValueError(f"RGB pictures have 3 channels, got {x.shape[1]}")
     return (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
@@ -86,7 +89,7 @@ def mixup(x, y, n_classes, generator=None):
     """
     _check_batch(x)
     if y.shape != x.shape[:1] or len(y) and not 0 <= int(y.min()) <= int(y.max()) < n_classes:
-        raise ValueError(f"y must be {len(x)} labels from 0 to {n_classes - 1}, got {y.tolist()}")
+        raise ValueError(f"y must be {len(x)} labels from 0 to {n_classes - 1}, got {len(y)}: {y.tolist()[:10]} ...")
     share = torch.rand(len(x), generator=generator).to(x)
     partner = torch.randperm(len(x), generator=generator).to(x.device)
     one_hot = F.one_hot(y, n_classes).to(x)
@@ -102,6 +105,8 @@ def normalise(x, mean=0.5, std=0.5):
     mean, std = (torch.as_tensor(v, dtype=x.dtype, device=x.device).reshape(-1, 1, 1) for v in (mean, std))
     if not {len(mean), len(std)} <= {1, x.shape[-3]}:
         raise ValueError(f"{len(mean)} means and {len(std)} deviations for pictures with {x.shape[-3]} channels")
+    if not x.is_floating_point():
+        raise ValueError(NO_FLOATS.format(x.dtype))
     if not (std > 0).all():
         raise ValueError(f"std must be positive, got {std.flatten().tolist()}")
     return (x - mean) / std
@@ -110,8 +115,10 @@ def normalise(x, mean=0.5, std=0.5):
 def channel_statistics(images):
     """(mean, std) of each channel over all pixels of uint8 pictures (N, C, H, W), as lists, in units of 255.
 
-    From each channel's histogram, exactly and without making floats of the pictures.
+    From each channel's histogram, exactly and without making floats of the pictures. Raises ValueError for other input.
     """
+    if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
+        raise ValueError(f"images must be uint8 (N, C, H, W), N > 0; got {images.dtype} {tuple(images.shape)}")
     value, pairs = torch.arange(256, dtype=torch.float64) / 255, []
     for channel in images.transpose(0, 1):
         share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
@@ -122,5 +129,7 @@ def channel_statistics(images):
 
 
 def _check_batch(x):
+    if not x.is_floating_point():
+        raise ValueError(NO_FLOATS.format(x.dtype))
     if x.ndim != 4:
         raise ValueError(f"x must be a batch (N, C, H, W), got shape {tuple(x.shape)}; x[None] makes a batch of one")

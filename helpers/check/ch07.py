@@ -228,7 +228,7 @@ def _applied(function, x):
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         what = f"The function stops ({type(error).__name__}: {error}). A batch has the axes picture, channel, row, "
         what += "column, from 0 to 3, a picture of it one axis less; "
-        return None, what + "and the generator is passed by name where it is not second."
+        return None, what + "and the generator is the second argument, or passed by name."
     hint = _rules(runs, given, x)
     return (None, hint) if hint else (torch.cat(runs[: len(SEEDS)]), None)
 

@@ -14,7 +14,7 @@ SAME = torch.rand(1, 3, 12, 16, generator=torch.Generator().manual_seed(7)).expa
 CHANGES = {
     "flip": augment.random_flip,
     "vertical flip": lambda x, g=None: augment.random_flip(x, g, vertical=True),
-    "crop": lambda x, g=None: augment.random_crop(x, 4, g),
+    "crop": augment.random_crop,
     "flip and crop": augment.flip_and_crop,
     "colour": augment.colour_jitter,
     "cutout": augment.cutout,
@@ -63,6 +63,22 @@ def test_one_picture_is_not_a_batch(change):
         change(SAME[0])
 
 
+@each_change
+def test_whole_numbers_are_not_taken_for_floats(change):
+    with pytest.raises(ValueError, match="got torch.uint8: ImageSet.floats"):
+        change(torch.zeros(2, 3, 12, 16, dtype=torch.uint8))
+
+
+def test_what_is_not_a_change_asks_for_floats_too():
+    pixels = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    for function in (augment.normalise, augment.grey, lambda x: augment.mixup(x, torch.tensor([0, 1]), 2)):
+        with pytest.raises(ValueError, match="got torch.uint8: ImageSet.floats"):
+            function(pixels)
+    for other in (pixels.float(), pixels[0], pixels[:0]):
+        with pytest.raises(ValueError, match="images must be uint8"):
+            augment.channel_statistics(other)
+
+
 def test_vertical_flips_turn_rows_and_only_rows():
     both = augment.random_flip(SAME, seeded(), vertical=True)
     turned = (both == SAME.flip(2)).flatten(1).all(1)
@@ -71,7 +87,7 @@ def test_vertical_flips_turn_rows_and_only_rows():
 
 def test_crops_of_pictures_that_are_not_square_take_rows_and_columns_apart():
     x = (torch.arange(12)[:, None] * 100.0 + torch.arange(16) + 1).expand(300, 1, 12, 16)
-    cropped = augment.random_crop(x, 2, seeded())
+    cropped = augment.random_crop(x, seeded(), 2)
     places = set()
     for picture in cropped[:, 0]:
         matches = [
@@ -101,7 +117,7 @@ def test_colour_jitter_refuses_what_is_not_rgb(channels):
 
 def test_crop_refuses_a_negative_padding():
     with pytest.raises(ValueError, match="padding must be at least 0, got -1"):
-        augment.random_crop(SAME, -1)
+        augment.random_crop(SAME, padding=-1)
 
 
 @pytest.mark.parametrize("y", [[0, 4], [-1, 0], [0]])
@@ -116,10 +132,11 @@ def test_colour_jitter_is_torchvisions_three_steps():
     """With known factors: brightness, contrast about the mean luminance, saturation about the luminance, in order."""
     drawn = torch.rand(3, len(SAME), 1, 1, 1, generator=seeded())
     factors = 1 + 0.4 * (2 * drawn - 1)
-    ours = augment.colour_jitter(SAME, seeded(), strength=0.4)
+    tinted = SAME * torch.tensor([1.0, 0.6, 0.2])[:, None, None]  # its mean luminance is not the mean of its channels
+    ours = augment.colour_jitter(tinted, seeded(), strength=0.4)
     for i in (0, 1, 50, 199):
         b, c, s = (f[i].item() for f in factors)
-        x = v2.functional.adjust_brightness(SAME[i], b)
+        x = v2.functional.adjust_brightness(tinted[i], b)
         x = v2.functional.adjust_saturation(v2.functional.adjust_contrast(x, c), s)
         torch.testing.assert_close(ours[i], x, atol=2e-3, rtol=0)  # torchvision rounds the luminance's weights
     assert factors.min() < 0.65 and factors.max() > 1.35
@@ -155,6 +172,9 @@ def test_mixup_blends_pictures_and_labels_in_the_same_shares():
     assert (targets > 0).sum(1).max() == 2
     own = targets[y, y]
     assert own.min() < 0.05 and own.max() > 0.95 and 0.4 < own.mean() < 0.6 and kinds(own[:, None]) > 190
+    partners = [(augment.mixup(x, y, 200, seeded(s))[1] - torch.diag(own)).argmax(1) for s in (0, 1)]
+    assert len(set(partners[0].tolist())) > 190, "each picture is a partner once"
+    assert (partners[0] != partners[1]).float().mean() > 0.9, "drawn anew"
     again = augment.mixup(x, y, 200, seeded())
     assert torch.equal(again[0], mixed) and torch.equal(again[1], targets)
 

@@ -146,7 +146,7 @@ def test_flip_and_crop_are_drawn_for_each_picture():
     mirrored = (flipped == x.flip(3)).flatten(1).all(1)
     assert 16 < mirrored.sum() < 48
     assert torch.equal(flipped[~mirrored], x[~mirrored])
-    cropped = augment.random_crop(x, 2, torch.Generator().manual_seed(0))
+    cropped = augment.random_crop(x, torch.Generator().manual_seed(0), 2)
     windows = F.pad(x[:1], [2] * 4).unfold(2, 8, 1).unfold(3, 8, 1).permute(0, 2, 3, 1, 4, 5).reshape(25, 3, 8, 8)
     which = [[torch.equal(c, w) for w in windows].index(True) for c in cropped]
     assert len(set(which)) > 15
