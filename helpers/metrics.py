@@ -33,6 +33,7 @@ def confusion_matrix(labels, predictions, n_classes):
     if labels.shape != predictions.shape:
         raise ValueError(f"{tuple(labels.shape)} labels but {tuple(predictions.shape)} predictions")
     for name, values in (("labels", labels), ("predictions", predictions)):
+        _check_whole(name, values)
         if len(values) and not 0 <= int(values.min()) <= int(values.max()) < n_classes:
             raise ValueError(f"{name} must lie between 0 and {n_classes - 1}")
     pairs = labels.long() * n_classes + predictions.long()
@@ -124,6 +125,8 @@ def fit_temperature(logits, labels, low=0.01, high=100.0):
     it".
     """
     _check_labels(logits, labels, "logits")
+    if not 0 < low < high:
+        raise ValueError(f"low must be above 0 and below high, got {low} and {high}")
     if not logits.isfinite().all():
         raise ValueError("logits must be finite numbers")
     logits = logits.double()
@@ -140,8 +143,8 @@ def bootstrap_interval(statistic, *tensors, resamples=1000, level=0.95, seed=0):
     """(low, high): the middle `level` of the values that `statistic(*tensors)` takes when the rows are drawn anew.
 
     Each resample draws as many rows as there are, with replacement, the same of every tensor. Raises ValueError for
-    tensors of different lengths, empty ones, a level outside (0, 1), and resamples below 1. Source: Efron (1979);
-    Chapter 9, "How sure are these numbers?".
+    tensors of different lengths, empty ones, a level outside (0, 1), resamples below 1, and a statistic that is nan
+    in a resample, as where a class was not drawn. Source: Efron (1979); Chapter 9, "How sure are these numbers?".
     """
     sizes = {len(t) for t in tensors}
     if resamples < 1:
@@ -153,6 +156,8 @@ def bootstrap_interval(statistic, *tensors, resamples=1000, level=0.95, seed=0):
     (n,), generator = sizes, torch.Generator().manual_seed(seed)
     draws = (torch.randint(n, (n,), generator=generator) for _ in range(resamples))
     values = torch.tensor([float(statistic(*(t[rows] for t in tensors))) for rows in draws], dtype=torch.float64)
+    if values.isnan().any():
+        raise ValueError(f"the statistic is nan in {int(values.isnan().sum())} of {resamples} resamples")
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
     return tuple(values.quantile(ends).tolist())
 
@@ -166,13 +171,15 @@ def threshold_curve(scores, positive):
     """
     if scores.ndim != 1 or scores.shape != positive.shape:
         raise ValueError(f"{tuple(scores.shape)} scores but {tuple(positive.shape)} positives")
+    if positive.dtype != torch.bool:
+        raise ValueError(f"positive must hold bools, as `labels == k` does, got {positive.dtype}")
     if scores.isnan().any():
         raise ValueError("a score of nan has no place in the order of scores")
     if not positive.any():
         raise ValueError("no picture is positive: recall is undefined")
     order = scores.argsort(descending=True)
     thresholds, positive = scores[order].double(), positive[order].double()
-    last = torch.cat([thresholds.diff() != 0, torch.tensor([True])])  # equal scores are accepted together
+    last = torch.cat([thresholds[1:] != thresholds[:-1], torch.tensor([True])])  # equal scores are accepted together
     right, given = positive.cumsum(0)[last], torch.arange(1, len(scores) + 1)[last]
     return thresholds[last], right / given, right / positive.sum()
 
@@ -181,8 +188,14 @@ def _check_labels(values, labels, name):
     if values.ndim != 2 or values.shape[:1] != labels.shape or not len(labels):
         shapes = f"{tuple(values.shape)} {name} but {tuple(labels.shape)} labels"
         raise ValueError(f"{shapes}; one label a row is needed, and at least one row")
+    _check_whole("labels", labels)
     if not 0 <= int(labels.min()) <= int(labels.max()) < values.shape[1]:
         raise ValueError(f"labels must lie between 0 and {values.shape[1] - 1}, the columns of the {name}")
+
+
+def _check_whole(name, values):
+    if values.ndim != 1 or len(values) and values.is_floating_point():
+        raise ValueError(f"{name} must be class numbers (N,), got {values.dtype} {tuple(values.shape)}")
 
 
 def _counts(matrix):

@@ -137,15 +137,15 @@ def test_reliability_against_scikit_learn(bins):
 
 
 def test_reliability_by_hand():
-    """Confidences 0.5, 0.75, 0.75, 1: a bin's upper end belongs to it."""
-    probabilities = torch.tensor([[0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]])
-    labels = torch.tensor([0, 0, 0, 1])
+    """Confidences 0.5, 0.5, 0.75, 0.75, 1: a bin's upper end belongs to it."""
+    probabilities = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]])
+    labels = torch.tensor([0, 0, 0, 0, 1])
     count, confidence, accuracy = metrics.reliability(probabilities, labels, bins=4)
-    assert count.tolist() == [0, 1, 2, 1]
+    assert count.tolist() == [0, 2, 2, 1]
     assert confidence.tolist()[1:] == [0.5, 0.75, 1.0]
     assert accuracy.tolist()[1:] == [1.0, 0.5, 1.0]
-    assert metrics.calibration_error(probabilities, labels, 4) == pytest.approx((0.5 + 2 * 0.25 + 0) / 4)
-    assert metrics.calibration_error(probabilities, labels, 1) == pytest.approx(abs(0.75 - 0.75))
+    assert metrics.calibration_error(probabilities, labels, 4) == pytest.approx((2 * 0.5 + 2 * 0.25 + 0) / 5)
+    assert metrics.calibration_error(probabilities, labels, 1) == pytest.approx(0.8 - 0.7)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -213,6 +213,9 @@ def test_temperature_without_a_zero_inside():
     assert metrics.fit_temperature(logits, torch.tensor([0, 1])) == pytest.approx(0.01)  # always right
     assert metrics.fit_temperature(logits, torch.tensor([1, 0])) == pytest.approx(100)  # always wrong
     assert metrics.fit_temperature(logits, torch.tensor([1, 0]), high=5) == pytest.approx(5)
+    for low, high in ((0, 1), (10, 1)):
+        with pytest.raises(ValueError, match="low must be above 0 and below high"):
+            metrics.fit_temperature(logits, torch.tensor([0, 1]), low, high)
     for n in (0, 2):
         with pytest.raises(ValueError, match=rf"\(0, 3\) logits but \({n},\) labels; one label a row"):
             metrics.fit_temperature(torch.rand(0, 3), torch.zeros(n).long())
@@ -233,6 +236,7 @@ def test_bootstrap_of_a_mean_is_the_textbook_interval():
 def test_bootstrap_draws_rows_together_and_with_replacement():
     x = torch.arange(50)
     assert metrics.bootstrap_interval(lambda a, b: (a == b).all(), x, x, resamples=20) == (1, 1)
+    assert metrics.bootstrap_interval(len, x, resamples=3) == (50, 50)
     distinct = metrics.bootstrap_interval(lambda a: len(a.unique()) / 50, x, resamples=200)
     assert 0.5 < distinct[0] < 1 - 1 / math.e < distinct[1] < 0.75
 
@@ -255,6 +259,11 @@ def test_bootstrap_refuses_lengths(tensors):
 def test_bootstrap_refuses_no_resamples():
     with pytest.raises(ValueError, match="resamples must be at least 1, got 0"):
         metrics.bootstrap_interval(torch.mean, torch.ones(3), resamples=0)
+
+
+def test_bootstrap_says_that_a_statistic_is_not_defined_everywhere():
+    with pytest.raises(ValueError, match=r"nan in \d+ of 50 resamples"):
+        metrics.bootstrap_interval(lambda x: x[x > 1].mean(), torch.tensor([1.0, 2.0]), resamples=50)
 
 
 @pytest.mark.parametrize("level", [0, 1, 95])
@@ -284,5 +293,29 @@ def test_threshold_curve_refuses():
         metrics.threshold_curve(torch.rand(3), torch.zeros(3, dtype=torch.bool))
     with pytest.raises(ValueError, match="scores but"):
         metrics.threshold_curve(torch.rand(3), torch.ones(2, dtype=torch.bool))
+    with pytest.raises(ValueError, match="positive must hold bools"):
+        metrics.threshold_curve(torch.rand(3), torch.tensor([2, 0, 1]))
     with pytest.raises(ValueError, match="nan"):
         metrics.threshold_curve(torch.tensor([0.5, NAN]), torch.ones(2, dtype=torch.bool))
+
+
+def test_infinite_scores_that_are_equal_are_accepted_together():
+    inf = float("inf")
+    thresholds, precision, _ = metrics.threshold_curve(torch.tensor([inf, inf, 0.0]), torch.tensor([True, False, True]))
+    assert thresholds.tolist() == [inf, 0] and precision.tolist() == [1 / 2, pytest.approx(2 / 3)]
+
+
+@pytest.mark.parametrize("wrong", [[0.9, 1.2], [[0, 1]]])
+def test_labels_must_be_class_numbers(wrong):
+    wrong = torch.tensor(wrong)
+    with pytest.raises(ValueError, match=r"labels must be class numbers \(N,\)"):
+        metrics.confusion_matrix(wrong, wrong, 3)
+    with pytest.raises(ValueError, match="predictions must be class numbers"):
+        metrics.confusion_matrix(torch.tensor([0, 1]), torch.tensor([0.0, 1.0]), 3)
+    for function in (metrics.reliability, metrics.fit_temperature):
+        with pytest.raises(ValueError, match="labels must be class numbers"):
+            function(torch.full((2, 2), 0.5), torch.tensor([0.0, 1.0]))
+
+
+def test_no_answers_have_no_counts():
+    assert metrics.confusion_matrix(torch.tensor([]), torch.tensor([]), 2).tolist() == [[0, 0], [0, 0]]
