@@ -1,5 +1,6 @@
 """A set of labelled pictures in memory: what every loader of `helpers.data` returns."""
 
+import operator
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -63,17 +64,24 @@ class ImageSet:
         negative or broken number, and more pictures of a class than there are.
         Source: Chapter 9, "A long-tailed set".
         """
-        there = torch.bincount(self.labels, minlength=len(self.classes)).tolist()
+        there, counts = torch.bincount(self.labels, minlength=len(self.classes)).tolist(), _whole(counts)
         if len(counts) != len(there):
             raise ValueError(f"{len(there)} classes but {len(counts)} counts")
         for name, wanted, most in zip(self.classes, counts, there):
-            if int(wanted) != wanted or not 0 <= wanted <= most:
+            if not 0 <= wanted <= most:
                 raise ValueError(f"of {name} there are {most} pictures: {wanted} cannot be drawn")
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        taken = [order[self.labels[order] == k][: int(n)] for k, n in enumerate(counts)]
+        taken = [order[self.labels[order] == k][:n] for k, n in enumerate(counts)]
         chosen = torch.zeros(len(self), dtype=torch.bool)
         chosen[torch.cat(taken)] = True
         return self.subset(chosen), self.subset(~chosen)
+
+
+def _whole(counts):
+    try:
+        return [operator.index(n) for n in (counts.tolist() if torch.is_tensor(counts) else counts)]
+    except TypeError:
+        raise ValueError(f"counts must be a list of whole numbers, one for each class, got {counts!r}") from None
 
 
 def _index(indices):

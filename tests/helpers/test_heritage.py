@@ -81,6 +81,8 @@ def test_draw_is_random_and_repeatable():
     whole = numbered([100, 100])
     first, again, other = (whole.draw([50, 5], seed)[0].images for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
+    assert not torch.equal(other, whole.draw([50, 5], 2)[0].images)
+    assert torch.equal(first, whole.draw(torch.tensor([50, 5]))[0].images)
     assert not torch.equal(first[:50], whole.images[:50])
 
 
@@ -91,7 +93,8 @@ def test_draw_keeps_what_scenes_know():
 
 @pytest.mark.parametrize("counts, words", [
     ([1, 1], "3 classes but 2 counts"), ([7, 0, 0], "of a there are 6 pictures: 7"),
-    ([1, -1, 0], "of b there are 3 pictures: -1"), ([1, 0, 2.5], "of c there are 5 pictures: 2.5"),
+    ([1, -1, 0], "of b there are 3 pictures: -1"), ([1, 0, 2.5], "whole numbers"), (3, "got 3"),
+    ({"a": 1}, "one for each class"),    (["1", "1", "1"], "whole numbers"), ([1, 1, float("nan")], "whole numbers"), (torch.ones(3), "whole numbers"),
 ])  # fmt: skip
 def test_draw_refuses(counts, words):
     with pytest.raises(ValueError, match=words):
