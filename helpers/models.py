@@ -55,13 +55,19 @@ class PoolNet(nn.Sequential):
     "blur" (`Downsample`). padding_mode: "zeros" or "circular", everywhere. head: "mean" over all places and a dense
     layer, or "dense", one weight for every number of the maps of a size x size picture. halvings: how many of the
     three have a stride of 2, the first ones; the others keep every place. Takes (N, 3, H, W) float with sides of
-    multiples of 2**halvings, returns logits (N, n_classes). Raises ValueError for a choice that is not there.
+    multiples of 2**halvings, (size, size) for a dense head; returns logits (N, n_classes). Raises ValueError for a
+    choice that is not there, a width or a number of classes below 1, a size that is no such multiple.
     Source: Chapter 4, "Four ways to halve".
     """
 
     def __init__(self, down="max", padding_mode="zeros", head="mean", halvings=3, width=32, n_classes=10, size=32):
         _known("head", head, ("mean", "dense"))
         _known("halvings", halvings, (0, 1, 2, 3))
+        _known("padding_mode", padding_mode, ("zeros", "circular"))
+        if min(width, n_classes) < 1:
+            raise ValueError(f"width and n_classes must be at least 1, got {width} and {n_classes}")
+        if size < 1 or size % 2**halvings:
+            raise ValueError(f"size must be a multiple of {2**halvings} for {halvings} halvings, got {size}")
         super().__init__()
         channels = (3, width, 2 * width, 2 * width, 2 * width)
         for i, (before, after) in enumerate(zip(channels, channels[1:]), start=1):
@@ -82,8 +88,8 @@ class Downsample(nn.Module):
     """2x2 pooling of non-negative maps (N, C, H, W) with the stride given, 1 or 2; nothing for down="stride".
 
     "blur" takes the maximum of the 2x2 window at every place, blurs these maxima with the outer product of
-    (1, 2, 1)/4 with itself, and keeps every stride-th. Windows begin at their own place
-    and reach right and down; the blur is centred on it. Source: Chapter 4, "Four ways to halve"; Zhang (2019).
+    (1, 2, 1)/4 with itself, and keeps every stride-th. Windows begin at their own place and reach right and down; the
+    blur is centred on it. Source: Chapter 4, "Four ways to halve"; Zhang (2019).
     """
 
     def __init__(self, down, padding_mode="zeros", stride=2):

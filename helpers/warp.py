@@ -2,8 +2,8 @@
 
 Each takes a batch (N, C, H, W) with values in [0, 1] and an angle in degrees, one number or one for each picture (N,).
 What comes from outside the picture is grey, 0.5. Values between pixels are interpolated linearly, and nothing is
-smoothed before, so a picture tilted by more than 60 degrees skips fine detail. Anything but a batch, and another
-number of angles, raises ValueError.
+smoothed before, so a picture tilted by more than 60 degrees skips fine detail. Anything but a batch, another
+number of angles, and pixels that are not floats raise ValueError.
 """
 
 import torch
@@ -23,13 +23,13 @@ def tilt(x, degrees, margins="grey"):
     """Pictures turned about their vertical middle line, seen from far away: the width shrinks by the cosine.
 
     margins: what stands beside the narrowed picture, "grey" or its "mirror" image, again and again.
-    Raises ValueError for other margins, and for an angle of 90 degrees or more, where nothing is left to see.
+    Raises ValueError for other margins, and unless angles lie between -90 and 90 degrees, where nothing is left to see.
     """
     if margins not in ("grey", "mirror"):
         raise ValueError(f"margins must be 'grey' or 'mirror', got {margins!r}")
     c, s = _cos_sin(x, degrees)
-    if (c <= 1e-6).any():
-        raise ValueError(f"a picture tilted by 90 degrees or more shows no face; got {degrees}")
+    if not (torch.as_tensor(degrees).abs() < 90).all():
+        raise ValueError(f"a picture is tilted by more than -90 and less than 90 degrees, got {degrees}")
     return _sample(x, [[1 / c, 0 * s], [0 * s, 1 + 0 * c]], "zeros" if margins == "grey" else "reflection")
 
 
@@ -42,6 +42,8 @@ def disc(h, w):
 def _cos_sin(x, degrees):
     if x.ndim != 4:
         raise ValueError(f"x must be a batch (N, C, H, W), got shape {tuple(x.shape)}; x[None] makes a batch of one")
+    if not x.is_floating_point() or not len(x):
+        raise ValueError(f"x must hold floats from 0 to 1, of at least one picture; got {x.dtype} {tuple(x.shape)}")
     angles = torch.as_tensor(degrees, dtype=x.dtype, device=x.device)
     if angles.shape not in ((), x.shape[:1]):
         raise ValueError(f"degrees must be one number or {len(x)}, one for each picture, got {tuple(angles.shape)}")

@@ -94,7 +94,8 @@ def test_draw_keeps_what_scenes_know():
 @pytest.mark.parametrize("counts, words", [
     ([1, 1], "3 classes but 2 counts"), ([7, 0, 0], "of a there are 6 pictures: 7"),
     ([1, -1, 0], "of b there are 3 pictures: -1"), ([1, 0, 2.5], "whole numbers"), (3, "got 3"),
-    ({"a": 1}, "one for each class"),    (["1", "1", "1"], "whole numbers"), ([1, 1, float("nan")], "whole numbers"), (torch.ones(3), "whole numbers"),
+    ({"a": 1}, "one for each class"),
+    (["1", "1", "1"], "whole numbers"), ([1, 1, float("nan")], "whole numbers"), (torch.ones(3), "whole numbers"),
 ])  # fmt: skip
 def test_draw_refuses(counts, words):
     with pytest.raises(ValueError, match=words):

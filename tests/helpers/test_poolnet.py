@@ -83,7 +83,16 @@ def test_nothing_for_a_strided_convolution():
     assert repr(Downsample("blur")) == "Downsample('blur', stride=2)"
 
 
-@pytest.mark.parametrize("wrong", [{"down": "median"}, {"padding_mode": "reflect"}, {"head": "none"}, {"halvings": 4}])
+def test_each_convolution_is_normalised_then_rectified():
+    kinds = [type(layer).__name__ for layer in PoolNet()]
+    assert kinds[:8] == 2 * ["Conv2d", "BatchNorm2d", "ReLU", "Downsample"]
+    assert kinds[12:] == ["Conv2d", "BatchNorm2d", "ReLU", "AdaptiveAvgPool2d", "Flatten", "Linear"]
+
+
+WRONG = [{"down": "median"}, {"padding_mode": "reflect"}, {"padding_mode": "same"}, {"head": "none"}, {"halvings": 4}]
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, {"width": 0}, {"n_classes": 0}, {"size": 30}, {"size": 0}])
 def test_a_choice_that_is_not_there_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         PoolNet(**wrong)

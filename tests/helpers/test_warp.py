@@ -60,7 +60,12 @@ def test_mirrored_margins_continue_the_narrowed_picture():
         tilt(PICTURES, 60, margins="black")
 
 
-@pytest.mark.parametrize("degrees", [90, 120])
+def test_a_tilt_leaves_the_rows_where_they_are():
+    rows = (0.5 + 0.01 * torch.arange(16.0)[:, None]).expand(1, 1, 16, 24)
+    assert torch.allclose(tilt(rows, 60)[..., 8:16], rows[..., 8:16], atol=1e-5)
+
+
+@pytest.mark.parametrize("degrees", [90, 120, -100, 300, float("nan")])
 def test_no_tilt_by_90_degrees_or_more(degrees):
     with pytest.raises(ValueError, match="90"):
         tilt(PICTURES, degrees)
@@ -70,6 +75,9 @@ def test_no_tilt_by_90_degrees_or_more(degrees):
 def test_refuses_what_does_not_fit(change):
     with pytest.raises(ValueError, match=r"a batch \(N, C, H, W\), got shape \(2, 16, 24\)"):
         change(PICTURES[0], 30)
+    for x in (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.zeros(0, 3, 8, 8)):
+        with pytest.raises(ValueError, match="x must hold floats from 0 to 1, of at least one picture"):
+            change(x, 30)
     with pytest.raises(ValueError, match="one number or 3, one for each picture"):
         change(PICTURES, torch.tensor([10.0, 20.0]))
 
