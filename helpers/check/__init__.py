@@ -35,7 +35,7 @@ def checker(judge):
             hint = judge(*answers)
         except Exception as error:
             return Verdict(False, f"Your answer could not be checked ({type(error).__name__}: {error}).")
-        praise = " ".join((judge.__doc__ or "").split("\n")[1:]).strip()
+        praise = " ".join((judge.__doc__ or "").partition("\n")[2].split())
         return Verdict(True, praise) if hint is None else Verdict(False, hint)
 
     return check

@@ -197,6 +197,8 @@ def steady(answer):
         given, plain = answer(counted, x), model(x)
         if not torch.is_tensor(given) or given.shape != plain.shape:
             return f"Return one tensor of logits of shape {tuple(plain.shape)} for three pictures."
+        if not given.isfinite().all():
+            return "The logits hold nan or inf."
         if strangers:
             return "The model was given something else than rolled copies of x."
         if not rolls:

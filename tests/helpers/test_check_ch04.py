@@ -177,6 +177,7 @@ WRONG = [
     ("steady", lambda model, x: model(0 * x), "rolled copies"),
     ("steady", lambda model, x: torch.zeros(3, 10), "never called"),
     ("steady", lambda model, x: model(x).argmax(1), "(3, 10)"),
+    ("steady", lambda model, x: model(x) * float("nan"), "nan or inf"),
 ]
 
 

@@ -95,7 +95,8 @@ def test_tables_set_texts_left_and_numbers_right():
 @checker
 def three(answer):
     """Exercise 0.0.
-    That is the number.
+    That is
+    the number.
     """
     return number_hint(answer, 3, {2: "You left out the last one."})
 
