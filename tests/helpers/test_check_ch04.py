@@ -1,8 +1,8 @@
 """Chapter 4's checkers: right answers pass, and each known slip gets the hint for it."""
 
 import numpy as np
-import pytest
 import torch
+from checker_cases import checker_tests
 
 from helpers.check import ch04 as check
 from helpers.conv import avg_pool2d, max_pool2d
@@ -88,12 +88,12 @@ def largest(model, x):
 
 
 RIGHT = {
-    "overlapping": ([MAX, MEAN],),
-    "sizes": ([23, 359_498, 21_578],),
-    "savings": ([DENSE, 156_800, 200, 156_800],),
-    "smallest_shifts": ([4, 32, 6, 64],),
-    "follows": (follows,),
-    "steady": (mean_of(range(8)),),
+    "overlapping": [MAX, MEAN],
+    "sizes": [23, 359_498, 21_578],
+    "savings": [DENSE, 156_800, 200, 156_800],
+    "smallest_shifts": [4, 32, 6, 64],
+    "follows": follows,
+    "steady": mean_of(range(8)),
 }
 
 OTHER_FORMS = [
@@ -181,26 +181,6 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("name", RIGHT)
-def test_right_answers_pass(name):
-    verdict = getattr(check, name)(*RIGHT[name])
-    assert verdict.right is True, verdict
-    assert verdict.message
-
-
-@pytest.mark.parametrize("name, answer", OTHER_FORMS)
-def test_other_forms_of_the_right_answer_pass(name, answer):
-    verdict = getattr(check, name)(answer)
-    assert verdict.right is True, verdict
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_no_answer_yet(name):
-    assert getattr(check, name)(...).right is None
-
-
-@pytest.mark.parametrize("name, answer, hint", WRONG)
-def test_slips_get_their_hint(name, answer, hint):
-    verdict = getattr(check, name)(answer)
-    assert verdict.right is False, verdict
-    assert hint in verdict.message, verdict
+test_right_answers_pass, test_no_answer_yet, test_slips_get_their_hint = checker_tests(
+    check, [*RIGHT.items(), *OTHER_FORMS], WRONG
+)

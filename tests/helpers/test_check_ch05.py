@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from checker_cases import checker_tests
 from torch.nn import functional
 
 from helpers.check import ch05 as check
@@ -84,13 +85,13 @@ def pooled(x, p):
 
 
 RIGHT = {
-    "row": ((BY_W, BY_X),),
-    "strided_row": (STRIDED,),
-    "decoder": ([14, 28, 28, 82],),
-    "suspects": (["weight", "none", "x", "bias"],),
-    "unpad_circular": (unpad,),
-    "depthwise": (depthwise,),
-    "strided_network": ((forward, backward),),
+    "row": (BY_W, BY_X),
+    "strided_row": STRIDED,
+    "decoder": [14, 28, 28, 82],
+    "suspects": ["weight", "none", "x", "bias"],
+    "unpad_circular": unpad,
+    "depthwise": depthwise,
+    "strided_network": (forward, backward),
 }
 
 OTHER_FORMS = [
@@ -166,29 +167,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("name", RIGHT)
-def test_right_answers_pass(name):
-    verdict = getattr(check, name)(*RIGHT[name])
-    assert verdict.right is True, verdict
-    assert verdict.message
-
-
-@pytest.mark.parametrize("name, answer", OTHER_FORMS)
-def test_other_forms_of_the_right_answer_pass(name, answer):
-    verdict = getattr(check, name)(answer)
-    assert verdict.right is True, verdict
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_no_answer_yet(name):
-    assert getattr(check, name)(...).right is None
-
-
-@pytest.mark.parametrize("name, answer, hint", WRONG)
-def test_slips_get_their_hint(name, answer, hint):
-    verdict = getattr(check, name)(answer)
-    assert verdict.right is False
-    assert hint in verdict.message
+test_right_answers_pass, test_no_answer_yet, test_slips_get_their_hint = checker_tests(
+    check, [*RIGHT.items(), *OTHER_FORMS], WRONG
+)
 
 
 def test_the_row_is_what_torch_finds():
@@ -218,7 +199,7 @@ def test_each_suspect_has_the_fault_that_the_answer_says():
     grad = rng.normal(size=conv2d(x, weight).shape)
     true = conv2d_backward(grad, x, weight)
     names = ("x", "weight", "bias")
-    for suspect, fault in zip(check.SUSPECTS.values(), RIGHT["suspects"][0], strict=True):
+    for suspect, fault in zip(check.SUSPECTS.values(), RIGHT["suspects"], strict=True):
         given = zip(names, suspect(grad, x, weight), true, strict=True)
         wrong = [name for name, a, b in given if a.shape != b.shape or not np.allclose(a, b)]
         assert wrong == ([] if fault == "none" else [fault])

@@ -1,8 +1,8 @@
 """Chapter 7's checkers: right answers pass, and each known slip gets the hint for it."""
 
 import numpy as np
-import pytest
 import torch
+from checker_cases import checker_tests
 
 from helpers import augment
 from helpers.check import ch07 as check
@@ -223,19 +223,6 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("name", RIGHT)
-def test_right_answers_pass_and_none_is_no_answer(name):
-    verdict = getattr(check, name)(RIGHT[name])
-    assert verdict.right and verdict.message, verdict
-    assert getattr(check, name)(...).right is None
-
-
-@pytest.mark.parametrize("name, answer", OTHER_FORMS)
-def test_right_answers_in_other_forms_pass(name, answer):
-    assert getattr(check, name)(answer).right
-
-
-@pytest.mark.parametrize("name, answer, hint", WRONG)
-def test_slips_get_their_hint(name, answer, hint):
-    verdict = getattr(check, name)(answer)
-    assert verdict.right is False and hint in verdict.message, verdict
+test_right_answers_pass, test_no_answer_yet, test_slips_get_their_hint = checker_tests(
+    check, [*RIGHT.items(), *OTHER_FORMS], WRONG
+)

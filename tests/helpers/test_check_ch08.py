@@ -1,8 +1,8 @@
 """Chapter 8's checkers: right answers pass, and each known slip gets the hint for it."""
 
-import pytest
 import torch
 import torch.nn.functional as F
+from checker_cases import checker_tests
 from torch import nn
 
 from helpers import parallel
@@ -137,12 +137,12 @@ class BySign(nn.Module):
 
 
 RIGHT = {
-    "weights": ([1 / 64, 1 / 8, 1 / 50],),
-    "epoch": (right_epoch,),
-    "steps": (7820,),
-    "fits": ([855, 5],),
-    "factors": ([1.5, 0.9, 0.6],),
-    "separable": (network(nn.GroupNorm(4, 8)),),
+    "weights": [1 / 64, 1 / 8, 1 / 50],
+    "epoch": right_epoch,
+    "steps": 7820,
+    "fits": [855, 5],
+    "factors": [1.5, 0.9, 0.6],
+    "separable": network(nn.GroupNorm(4, 8)),
 }
 
 OTHER_FORMS = [
@@ -231,29 +231,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("name", RIGHT)
-def test_right_answers_pass(name):
-    verdict = getattr(check, name)(*RIGHT[name])
-    assert verdict.right, verdict.message
-    assert verdict.message, "a right answer is praised with a reason"
-
-
-@pytest.mark.parametrize("name, answer", OTHER_FORMS)
-def test_other_forms_of_the_right_answer_pass(name, answer):
-    verdict = getattr(check, name)(answer)
-    assert verdict.right, verdict.message
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_no_answer_is_neither_right_nor_wrong(name):
-    assert getattr(check, name)(...).right is None
-
-
-@pytest.mark.parametrize("name, answer, hint", WRONG)
-def test_slips_get_their_hint(name, answer, hint):
-    verdict = getattr(check, name)(answer)
-    assert verdict.right is False
-    assert hint in verdict.message
+test_right_answers_pass, test_no_answer_yet, test_slips_get_their_hint = checker_tests(
+    check, [*RIGHT.items(), *OTHER_FORMS], WRONG
+)
 
 
 def test_what_fits_is_what_is_kept():
