@@ -138,14 +138,15 @@ def _known(name, known, what):
         raise ValueError(f"unknown {what} {name!r}; did you mean {', '.join(near)}?")
 
 
-def _offline():
+def offline():
+    """Whether `INSIDE_CNNS_OFFLINE` asks to leave the network alone."""
     return os.environ.get("INSIDE_CNNS_OFFLINE", "").strip().lower() not in ("", "0", "no", "false", "off")
 
 
 def _obtain(name, urls, md5, inside, target):
     """Download the archive `name` if need be and unpack it to `target`; False, with a warning, where that fails."""
     path = home() / name
-    if _offline() and not path.exists():
+    if offline() and not path.exists():
         return False
     try:
         download.unpack(download.fetch(urls, path, md5), inside, target)
@@ -280,22 +281,23 @@ def _decode(file, size):
     """uint8 (H, W, 3), turned upright."""
     try:
         with Image.open(file) as picture:
-            deep = _is_deep(picture)
+            deep = is_deep(picture)
             upright = ImageOps.exif_transpose(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{file} cannot be read as a picture: {error}") from error
     if deep:
         raise ValueError(f"{file} has more than 8 bits a channel: save it with 8 bits")
-    return np.array(_resize(_rgb(upright), size))
+    return np.array(_resize(rgb(upright), size))
 
 
-def _is_deep(picture):
+def is_deep(picture):
     """Whether the file holds more than 8 bits a channel, which Pillow would cut off or clip."""
     stored = " ".join(str(tile[3]) for tile in getattr(picture, "tile", ()))
     return picture.mode.startswith("I") or picture.mode == "F" or ";16" in stored or "65535" in stored
 
 
-def _rgb(picture):
+def rgb(picture):
+    """A PIL picture of any mode as RGB, transparent ones laid on white."""
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         ground = Image.new("RGBA", picture.size, "white")

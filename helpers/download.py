@@ -15,20 +15,21 @@ from helpers.progress import progress
 CHUNK = 2**20
 
 
-def fetch(urls, path, md5):
-    """Return `path`, downloaded from the first of `urls` that serves a file with this md5.
+def fetch(urls, path, digits, algorithm="md5"):
+    """Return `path`, downloaded from the first of `urls` that serves a file whose hash begins with `digits`.
 
-    A file already there is used if its md5 is right; otherwise ValueError, and it is left as it is.
+    digits: hexadecimal, of the hash that hashlib knows under the name `algorithm`.
+    A file already there is used if its hash is right; otherwise ValueError, and it is left as it is.
     Raises OSError, with what each address answered, if none serves it.
     """
     path = Path(path)
     if path.exists():
-        return _checked(path, md5)
+        return _checked(path, digits, algorithm)
     path.parent.mkdir(parents=True, exist_ok=True)
     answers = []
     for url in urls:
         try:
-            return _download(url, path, md5)
+            return _download(url, path, digits, algorithm)
         except (OSError, ValueError, http.client.HTTPException) as error:
             answers.append(f"{url}: {error}")
     raise OSError(f"could not download {path.name}:\n" + "\n".join(answers))
@@ -67,24 +68,25 @@ def _place(whole, target):
             raise
 
 
-def _checked(path, md5):
-    found = _md5(path)
-    if found != md5:
+def _checked(path, digits, algorithm):
+    found = _hash(path, algorithm)
+    if not found.startswith(digits):
         raise ValueError(
-            f"{path} is damaged or incomplete: its md5 is {found}, it should be {md5}. Move it away and run again"
+            f"{path} is damaged or incomplete: its {algorithm} is {found}, it should "
+            f"{'be' if len(digits) == len(found) else 'begin with'} {digits}. Move it away and run again"
         )
     return path
 
 
-def _md5(path):
-    digest = hashlib.md5(usedforsecurity=False)
+def _hash(path, algorithm):
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     with open(path, "rb") as file:
         while block := file.read(CHUNK):
             digest.update(block)
     return digest.hexdigest()
 
 
-def _download(url, path, md5):
+def _download(url, path, digits, algorithm):
     def write(temporary):
         with urllib.request.urlopen(url, timeout=20) as reply, open(temporary, "wb") as file:
             size = int(reply.headers.get("Content-Length") or 0) or None
@@ -92,7 +94,7 @@ def _download(url, path, md5):
                 while block := reply.read(CHUNK):
                     file.write(block)
                     bar.update(len(block))
-        _checked(temporary, md5)
+        _checked(temporary, digits, algorithm)
 
     write_whole(path, write)
     return path

@@ -501,7 +501,7 @@ def test_a_photo_by_name_comes_before_a_folder_of_that_name(tmp_path, monkeypatc
 )
 def test_what_counts_as_offline(value, offline, monkeypatch):
     monkeypatch.setenv("INSIDE_CNNS_OFFLINE", value)
-    assert data._offline() is offline
+    assert data.offline() is offline
 
 
 def test_home(monkeypatch, tmp_path):
