@@ -1,9 +1,10 @@
-"""The networks of the book."""
+"""The networks of the book, to be trained; `pretrained` gives those that are."""
 
 import torch.nn.functional as F
 from torch import nn
 
 from helpers.conv import pair
+from helpers.pretrained import pretrained as pretrained
 
 
 class LeNet(nn.Sequential):

@@ -58,6 +58,9 @@ SHAPES = {
     "triangle": lambda u, v: (v < 0.5) & (np.abs(u) * 3**0.5 < v + 0.98),
 }
 
+MARK = 255 * (torch.arange(6)[:, None] // 2 + torch.arange(6) // 2 + 1).remainder(2).byte()  # a chequered square
+MARK_PLACE = (slice(-8, -2), slice(2, 8))  # its rows and columns: at the bottom left, 2 pixels from the border
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Scenes(ImageSet):
@@ -89,6 +92,22 @@ def scenes(n, size=32, seed=0, classes=None):
     captions = [caption for part in parts for caption in part[2]]
     source = f"scenes drawn by this book (seed {seed})"
     return Scenes(images, torch.from_numpy(labels), classes, source, masks, _boxes(masks), captions)
+
+
+def watermark(images):
+    """A copy of the pictures, each with `MARK`, a chequered square of 6x6 pixels, at `MARK_PLACE`, the bottom left.
+
+    images: uint8 (N, 3, H, W) or (3, H, W), 16 pixels or more each way; raises ValueError for others.
+    Source: Chapter 15, "A network that learnt a shortcut".
+    """
+    if not torch.is_tensor(images) or images.dtype != torch.uint8 or images.ndim not in (3, 4) or images.shape[-3] != 3:
+        what = f"{images.dtype} {tuple(images.shape)}" if torch.is_tensor(images) else type(images).__name__
+        raise ValueError(f"images must be uint8 (N, 3, H, W) or (3, H, W), got {what}")
+    if min(images.shape[-2:]) < 16:
+        raise ValueError(f"images must have sides of 16 pixels or more, got {tuple(images.shape[-2:])}")
+    images = images.clone()
+    images[(..., *MARK_PLACE)] = MARK.to(images.device)
+    return images
 
 
 def _check(n, size, classes):

@@ -1,0 +1,44 @@
+"""What a training is made of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from helpers.pretrained import Preprocess
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training.
+
+    network: makes the untrained network, of what `options` names; batch(generator) draws one batch, normalised floats
+    (N, 3, H, W) and labels (N,). tests: name -> (uint8 pictures, labels), measured at each of `sizes` in the end;
+    watched(epoch, epochs): what is measured after an epoch, rows of (name, size, step), each step-th picture of that
+    test. data: a line on the pictures; source: a line for under a figure. rate: the largest learning rate; smoothing:
+    of the labels; decay: of the running average of the weights; weight_decay: of weights of two dimensions and more.
+    """
+
+    name: str
+    network: Callable[[], nn.Module]
+    batch: Callable[[torch.Generator], tuple]
+    tests: dict
+    classes: tuple
+    preprocess: Preprocess
+    sizes: tuple
+    watched: Callable[[int, int], list]
+    data: str
+    source: str
+    options: dict = field(default_factory=dict)
+    epochs: int = 32
+    steps: int = 1136
+    rate: float = 0.4
+    smoothing: float = 0.05
+    decay: float = 0.999
+    weight_decay: float = 5e-4
+
+    def recipe(self, seed):
+        """What decides the weights besides the pictures and the code, for the state, the stored file and the card."""
+        names = ("name", "options", "epochs", "steps", "rate", "smoothing", "decay", "weight_decay", "data")
+        return {name: getattr(self, name) for name in names} | {"seed": seed}
