@@ -29,8 +29,10 @@ def main(arguments=None):
     store(plan, model, rows, options.seed)
 
 
-def store(plan, model, rows, seed, weights=None, tables=results.FOLDER):
-    """Store the network in the folder `weights`, measure what is read back, and write both tables into `tables`."""
+def store(plan, model, rows, seed, weights=None, tables=None):
+    """Store the network in the folder `weights`, measure what is read back, and write both tables into `tables`; where
+    they are None, into those that the package reads."""
+    tables = tables or results.FOLDER
     texts = {"preprocess": plan.preprocess, "source": plan.source, "recipe": plan.recipe(seed)}
     path = stored.save(plan.name, model, classes=plan.classes, options=plan.options, folder=weights, **texts)
     final, _ = measuring.measure(plan, model, "final")

@@ -29,7 +29,7 @@ def random_labels(count=2_000, **options):
     train, test = _sets(count)
     shuffled = train.labels[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
     tests = {"scenes, as trained": (train.images, shuffled), "scenes": (test.images, test.labels)}
-    learnt = {"smoothing": 0.0, "weight_decay": 0.0, "epochs": 20} | options
+    learnt = {"smoothing": 0.0, "weight_decay": 0.0, "epochs": 12} | options
     data = f"{count:,} drawn scenes with shuffled labels"
     return _plan("scenes-random-labels", (train.images, shuffled), tests, data, **learnt)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import helpers.scenes as scenes_module
-from helpers.scenes import COLOURS, PLACES, RADIUS, SHAPES, SIZES, scenes
+from helpers.scenes import COLOURS, MARK, MARK_PLACE, PLACES, RADIUS, SHAPES, SIZES, scenes, watermark
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +130,33 @@ def test_subset_keeps_pictures_and_their_truth_together():
         assert torch.equal(part.boxes, some.boxes[rows]) and torch.equal(part.labels, some.labels[rows])
     assert some.subset(slice(0, 40, 10)).captions == some.captions[::10]
     assert some.subset(some.labels == 2).captions == [c for c in some.captions if c.split()[3] == some.classes[2]]
+
+
+def test_a_watermark_is_drawn_at_the_bottom_left_and_nowhere_else(some):
+    marked = watermark(some.images)
+    rows, columns = MARK_PLACE
+    assert (marked[..., rows, columns] == MARK).all() and MARK.shape == (6, 6)
+    changed = (marked != some.images).any(1).any(0)
+    assert changed.nonzero().amin(0).tolist() == [56, 2] and changed.nonzero().amax(0).tolist() == [61, 7]
+    assert torch.equal(watermark(some.images[3]), marked[3])
+    assert not torch.equal(marked, some.images), "a copy"
+
+
+def test_the_mark_is_as_much_black_as_white():
+    assert MARK.dtype == torch.uint8 and sorted(set(MARK.flatten().tolist())) == [0, 255]
+    assert torch.equal(MARK[::2, ::2], MARK[1::2, 1::2]) and MARK[0, 0] != MARK[0, 2] != MARK[0, 4]
+
+
+@pytest.mark.parametrize(
+    "images, words",
+    [
+        (torch.zeros(3, 32, 32), r"uint8 .* got torch.float32 \(3, 32, 32\)"),
+        (torch.zeros(2, 1, 32, 32, dtype=torch.uint8), r"got torch.uint8 \(2, 1, 32, 32\)"),
+        (torch.zeros(32, 32, dtype=torch.uint8), r"got torch.uint8 \(32, 32\)"),
+        (np.zeros((3, 32, 32), np.uint8), "got ndarray"),
+        (torch.zeros(3, 32, 8, dtype=torch.uint8), r"sides of 16 pixels or more, got \(32, 8\)"),
+    ],
+)
+def test_a_watermark_asks_for_pictures(images, words):
+    with pytest.raises(ValueError, match=words):
+        watermark(images)
