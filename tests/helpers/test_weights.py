@@ -204,7 +204,7 @@ def test_batches_repeat_with_the_generator(photos):
 
 
 def test_the_untrained_network_is_the_one_of_the_published_run():
-    """Its random numbers, drawn in the order of torchvision's own constructor, which the stored weights started from."""
+    """Its random numbers, drawn in the order of torchvision's constructor, from which training started."""
     torch.manual_seed(0)
     net = ResNet18(109, photographs.WIDTH)
     assert torch.rand(1).item() == pytest.approx(0.7153, abs=1e-4)
