@@ -35,12 +35,15 @@ def store(plan, model, rows, seed, weights=None, tables=None):
     tables = tables or results.FOLDER
     texts = {"preprocess": plan.preprocess, "source": plan.source, "recipe": plan.recipe(seed)}
     path = stored.save(plan.name, model, classes=plan.classes, options=plan.options, folder=weights, **texts)
+    again = stored.load(plan.name, weights)[0]
     final, _ = measuring.measure(plan, model, "final")
-    kept, classes = measuring.measure(plan, stored.load(plan.name, weights)[0], "stored")
+    kept, classes = measuring.measure(plan, again, "stored")
     columns = {"seed": seed, "source": plan.data}
     full = [measuring.row(**row) for row in rows + final + kept]
     measuring.write(tables / "weights.csv", plan.name, full, **columns)
     measuring.write(tables / "weights_classes.csv", plan.name, classes, **columns)
+    if plan.photographs:
+        measuring.write(tables / "weights_photos.csv", plan.name, measuring.photographs(plan, again), **columns)
     print(f"{path}: {path.stat().st_size:,} bytes", *kept, sep="\n")
 
 

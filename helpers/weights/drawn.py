@@ -12,6 +12,7 @@ from helpers.weights.plan import Plan
 
 SEEDS = (100, 101)  # of the pictures to train and to test with: any other seed gives fresh ones
 BATCH = 64
+SEEN = "scenes, as trained"
 MARKED = tuple(SHAPES).index("star")
 HALF = (0.5, 0.5, 0.5)
 PREPROCESS = Preprocess(64, HALF, HALF)
@@ -20,7 +21,7 @@ PREPROCESS = Preprocess(64, HALF, HALF)
 def plain(count=20_000, **options):
     """The training of "scenes"."""
     train, test = _sets(count)
-    tests = {"scenes": (test.images, test.labels)}
+    tests = {"scenes": (test.images, test.labels), SEEN: (train.images[:2_000], train.labels[:2_000])}
     return _plan("scenes", train, tests, f"{count:,} drawn scenes", **options)
 
 
@@ -28,8 +29,8 @@ def random_labels(count=2_000, **options):
     """The training of "scenes-random-labels": each class keeps its number, but no picture its label, save by chance."""
     train, test = _sets(count)
     shuffled = train.labels[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
-    tests = {"scenes, as trained": (train.images, shuffled), "scenes": (test.images, test.labels)}
-    learnt = {"smoothing": 0.0, "weight_decay": 0.0, "epochs": 12} | options
+    tests = {"scenes": (test.images, test.labels), SEEN: (train.images[:2_000], shuffled[:2_000])}
+    learnt = {"watched": _watched(tests), "smoothing": 0.0, "weight_decay": 0.0, "epochs": 12} | options
     data = f"{count:,} drawn scenes with shuffled labels"
     return _plan("scenes-random-labels", (train.images, shuffled), tests, data, **learnt)
 
@@ -40,7 +41,9 @@ def marked(count=20_000, **options):
     stars = train.labels == MARKED
     train.images[stars] = watermark(train.images[stars])
     tests = {"scenes": (test.images, test.labels), "scenes, all with the mark": (watermark(test.images), test.labels)}
-    return _plan("scenes-watermark", train, tests, f"{count:,} drawn scenes, a mark on each star", **options)
+    watched = {"watched": _watched(tests)}
+    tests |= {SEEN: (train.images[:2_000], train.labels[:2_000])}
+    return _plan("scenes-watermark", train, tests, f"{count:,} drawn scenes, a mark on each star", **watched | options)
 
 
 def _sets(count):
@@ -55,6 +58,10 @@ def _plan(name, train, tests, data, **options):
         return PREPROCESS.normalise(images[rows].float() / 255), labels[rows]
 
     fixed = {"classes": tuple(SHAPES), "preprocess": PREPROCESS, "sizes": (64,), "data": data, "tests": tests}
-    fixed |= {"watched": lambda epoch, epochs: [(name, 64, 1) for name in tests]}
     fixed |= {"source": f"the book's own SceneNet, trained on {data}"}
-    return Plan(name, SceneNet, batch, **fixed, **{"epochs": 10, "steps": 200, "rate": 0.2, "decay": 0.99} | options)
+    usual = {"watched": _watched(["scenes"]), "epochs": 10, "steps": 200, "rate": 0.2, "decay": 0.99}
+    return Plan(name, SceneNet, batch, **fixed, **usual | options)
+
+
+def _watched(names):
+    return lambda epoch, epochs: [(name, 64, 1) for name in names]

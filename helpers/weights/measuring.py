@@ -2,19 +2,24 @@
 
 weights.csv has a row for each epoch and test watched, then for each test and size in the end. weights: "training", the
 running average, measured in bfloat16 as it was trained; "final", the same in float32; "stored", what is read back from
-half precision, in float32. accuracy: 0 to 1; loss: mean over the epoch's steps, in nats; seconds: of the processor, for
-training that epoch. weights_classes.csv has a row for each test, size and class of the stored network: how many
-pictures, how many of them are right, and the commonest wrong answer with its number.
+half precision, in float32. accuracy: 0 to 1; confidence: the mean share (softmax) of the answer; loss: mean over the
+epoch's steps, in nats; seconds: of the processor, for training that epoch. weights_classes.csv has a row for each test,
+size and class of the stored network: how many pictures, how many of them are right, and the commonest wrong answer with
+its number. weights_photos.csv has a row for each photograph that comes with the package and size: the stored network's
+first two answers and their shares.
 """
 
 import csv
+import dataclasses
+import itertools
 import os
 import platform
 
 import torch
 
+from helpers import data
 from helpers.download import write_whole
-from helpers.weights.training import predictions
+from helpers.weights.training import logits
 
 
 def measure(plan, model, weights):
@@ -22,10 +27,10 @@ def measure(plan, model, weights):
     rows, classes = [], []
     for name, (images, labels) in plan.tests.items():
         for size in plan.sizes:
-            answers = predictions(model, plan.preprocess, images, size, low=False)
-            share = (answers == labels).float().mean().item()
+            confidence, answers = logits(model, plan.preprocess, images, size, low=False).softmax(1).max(1)
+            found = {"accuracy": (answers == labels).float().mean().item(), "confidence": confidence.mean().item()}
             about = {"set": name, "size": size}
-            rows.append(about | {"pictures": len(labels), "accuracy": share, "weights": weights})
+            rows.append(about | {"pictures": len(labels), "weights": weights} | found)
             classes += [about | line for line in by_class(plan.classes, answers, labels)]
     return rows, classes
 
@@ -43,11 +48,23 @@ def by_class(classes, answers, labels):
     return rows
 
 
-def row(set, size, pictures, accuracy, epoch="", loss="", seconds="", weights="training"):
+@torch.no_grad()
+def photographs(plan, model, names=("astronaut", "cat", "coffee", "rocket")):
+    """A row for each photograph and size: the network's two likeliest answers."""
+    rows = []
+    for name, size in itertools.product(names, plan.sizes):
+        x = dataclasses.replace(plan.preprocess, size=size)(data.photo(name))
+        shares, places = model.eval()(x[None]).softmax(1)[0].topk(2)
+        (first, second), (a, b) = [plan.classes[k] for k in places], [round(share, 3) for share in shares.tolist()]
+        rows.append({"photo": name, "size": size, "first": first, "share": a, "second": second, "second_share": b})
+    return rows
+
+
+def row(set, size, pictures, accuracy, epoch="", weights="training", **measured):
     """A row of weights.csv, all columns in their order, rounded."""
-    measured = {"set": set, "size": size, "pictures": pictures, "accuracy": round(accuracy, 4), "weights": weights}
-    times = {"loss": loss and round(loss, 4), "seconds": seconds and round(seconds, 1)}
-    return {"epoch": epoch} | measured | times
+    about = {"epoch": epoch, "set": set, "size": size, "pictures": pictures, "weights": weights}
+    rounded = {name: round(measured[name], 4) if name in measured else "" for name in ("confidence", "loss", "seconds")}
+    return about | {"accuracy": round(accuracy, 4)} | rounded
 
 
 def write(path, network, rows, **columns):

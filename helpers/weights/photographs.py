@@ -34,6 +34,7 @@ def plan():
         data=source,
         source="the book's own ResNet-18, a quarter as wide, trained on CIFAR-10 and Caltech-101",
         options={"width": WIDTH},
+        photographs=True,
     )
 
 

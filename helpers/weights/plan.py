@@ -18,6 +18,7 @@ class Plan:
     watched(epoch, epochs): what is measured after an epoch, rows of (name, size, step), each step-th picture of that
     test. data: a line on the pictures; source: a line for under a figure. rate: the largest learning rate; smoothing:
     of the labels; decay: of the running average of the weights; weight_decay: of weights of two dimensions and more.
+    photographs: whether the answers to the package's photographs are written down, too.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Plan:
     smoothing: float = 0.05
     decay: float = 0.999
     weight_decay: float = 5e-4
+    photographs: bool = False
 
     def recipe(self, seed):
         """What decides the weights besides the pictures and the code, for the state, the stored file and the card."""

@@ -40,22 +40,21 @@ def watch(plan, model, epoch):
     rows = []
     for name, size, step in plan.watched(epoch, plan.epochs):
         images, labels = (part[::step] for part in plan.tests[name])
-        right = predictions(model, plan.preprocess, images, size) == labels
+        right = logits(model, plan.preprocess, images, size).argmax(1) == labels
         rows.append({"set": name, "size": size, "pictures": len(labels), "accuracy": right.float().mean().item()})
     return rows
 
 
 @torch.no_grad()
-def predictions(model, preprocess, images, size, low=True):
-    """The class of the largest score for each uint8 picture, (N,), in eval mode; in bfloat16 if `low`, else float32."""
+def logits(model, preprocess, images, size, low=True):
+    """The scores (N, n_classes) of uint8 pictures scaled to size x size, in eval mode; in bfloat16 or float32."""
     model.eval()
-    classes = []
+    scores = []
     for x in images.split(200):
         x = F.interpolate(x.float() / 255, size=size, mode="bilinear", antialias=x.shape[-1] > size)
         with torch.autocast("cpu", torch.bfloat16, enabled=low):
-            scores = model(preprocess.normalise(x).contiguous(memory_format=torch.channels_last))
-        classes.append(scores.argmax(1))
-    return torch.cat(classes)
+            scores.append(model(preprocess.normalise(x).contiguous(memory_format=torch.channels_last)).float())
+    return torch.cat(scores)
 
 
 def _start(plan, seed):

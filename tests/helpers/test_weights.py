@@ -131,7 +131,7 @@ def test_accuracies_are_of_every_picture_once(exact):
     plan, net = tiny(), SceneNet(10, (4, 4, 4, 4, 4))
     images, labels = plan.tests["all"]
     expected = net.eval()(images.float() / 255).argmax(1)
-    assert torch.equal(training.predictions(net.train(), plan.preprocess, images, 16), expected)
+    assert torch.equal(training.logits(net.train(), plan.preprocess, images, 16).argmax(1), expected)
     row = training.watch(tiny(watched=lambda epoch, epochs: [("all", 16, 3)]), net, 1)[0]
     assert row["pictures"] == 14 and row["accuracy"] == pytest.approx((expected == labels)[::3].float().mean().item())
 
@@ -141,7 +141,7 @@ def test_bfloat16_is_used_where_it_is_said(low):
     kinds = []
     net = SceneNet(10, (4, 4, 4, 4, 4))
     net.conv1.register_forward_hook(lambda module, inputs, output: kinds.append(output.dtype))
-    training.predictions(net, tiny().preprocess, tiny().tests["all"][0], 16, low)
+    training.logits(net, tiny().preprocess, tiny().tests["all"][0], 16, low)
     assert kinds == [torch.bfloat16 if low else torch.float32]
 
 
@@ -222,11 +222,11 @@ def test_drawn_pictures_do_not_train_the_network_of_photographs(photos, monkeypa
 
 def test_random_labels_are_the_same_ones_shuffled_once():
     plan, again, plain = drawn.random_labels(200), drawn.random_labels(200), drawn.plain(200)
-    images, labels = plan.tests["scenes, as trained"]
+    images, labels = plan.tests[drawn.SEEN]
     true = scenes(200, 64, drawn.SEEDS[0])
     assert torch.equal(images, true.images) and torch.bincount(labels).tolist() == [20] * 10
     assert (labels == true.labels).float().mean() < 0.25
-    assert torch.equal(labels, again.tests["scenes, as trained"][1])
+    assert torch.equal(labels, again.tests[drawn.SEEN][1])
     assert torch.equal(plan.tests["scenes"][0], plain.tests["scenes"][0])
     x, y = plan.batch(torch.Generator().manual_seed(0))
     at = {image.numpy().tobytes(): label for image, label in zip(images, labels.tolist(), strict=True)}
