@@ -1,0 +1,78 @@
+"""Whatever makes pictures leaves the network as it was, errors or not."""
+
+import pytest
+import torch
+
+from helpers.models import PoolNet
+from helpers.synthesis import class_image, fgsm, invert, pgd, unit_image
+
+X = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+MAKERS = {
+    "class image": lambda model: class_image(model, 1, size=16, steps=2),
+    "unit image": lambda model: unit_image(model, "relu2", 1, size=16, steps=2),
+    "inversion": lambda model: invert(model, X, model.relu2, steps=2),
+    "fgsm": lambda model: fgsm(model, X, [0, 1], 0.1),
+    "pgd": lambda model: pgd(model, X, [0, 1], 0.1, n_steps=2),
+}
+each_maker = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+
+
+@pytest.fixture
+def model():
+    """In training mode but for one layer, one weight frozen, one with a gradient, one layer with a hook."""
+    torch.manual_seed(0)
+    model = PoolNet(width=4).train()
+    model.norm2.eval()
+    model.conv1.weight.requires_grad_(False)
+    model.conv2.weight.grad = torch.ones_like(model.conv2.weight)
+    model.seen = []
+    model.conv3.register_forward_hook(lambda module, inputs, output: model.seen.append(module.training))
+    return model
+
+
+def state(model):
+    modules = [
+        (name, m.training, len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks))
+        for name, m in model.named_modules()
+    ]
+    grads = [(p.requires_grad, None if p.grad is None else p.grad.tolist()) for p in model.parameters()]
+    return modules, grads, {name: value.tolist() for name, value in model.state_dict().items()}
+
+
+@each_maker
+def test_the_model_is_left_as_it_was(make, model):
+    before = state(model)
+    make(model)
+    assert state(model) == before
+    assert len(model.seen) >= 1 and not any(model.seen), "in evaluation mode meanwhile"
+
+
+@each_maker
+@pytest.mark.parametrize("at", [0, 1])
+def test_on_the_error_path_too(make, model, at):
+    def failing(module, inputs):
+        if len(model.seen) >= at:
+            raise RuntimeError("planted")
+
+    if make is MAKERS["fgsm"] and at:
+        pytest.skip("one pass only")
+    model.fc.register_forward_pre_hook(failing)
+    model.seen.clear()
+    before = state(model)
+    with pytest.raises(RuntimeError, match="planted"):
+        make(model)
+    assert state(model) == before
+
+
+@each_maker
+def test_where_gradients_are_switched_off(make, model):
+    with torch.no_grad():
+        made = make(model)
+        assert not torch.is_grad_enabled() and made is not None
+
+
+@each_maker
+def test_the_global_generator_is_drawn_from_only_for_noise_without_a_generator(make, model):
+    before, noisy = torch.get_rng_state(), make in (MAKERS["unit image"], MAKERS["inversion"])
+    make(model)
+    assert torch.equal(torch.get_rng_state(), before) != noisy
