@@ -1,8 +1,8 @@
 """Figures, and tables. Every function returns what it makes; a notebook shows it once, as a last expression.
 
 Pictures are drawn between fixed limits: `limits="full"` for values from 0 to 1 (or bytes), `"own"` for each picture's
-smallest and largest value, `"signed"` for a diverging map centred on 0 (blue below, red above), the same for all, or a
-number for such a map up to that magnitude.
+smallest and largest value, `"signed"` for a diverging map centred on 0 (blue below, red above), the same for all,
+`"each"` for such a map up to each picture's own largest magnitude, or a number for such a map up to that magnitude.
 """
 
 from pathlib import Path
@@ -38,12 +38,35 @@ def images(pictures, titles=None, columns=None, limits="full", source=None, size
     ratio = pictures[0].shape[0] / pictures[0].shape[1]
     height = size * ratio + (0.3 if any(titles) else 0.05)
     figure, axes = subplots(rows, columns, squeeze=False, figsize=(size * columns, height * rows))
-    options = _limits(pictures, limits)
     for ax, picture, title in zip(axes.flat, pictures, titles):
-        ax.imshow(_scaled(picture, limits), **options)
+        ax.imshow(_scaled(picture, limits), **_limits([picture] if limits == "each" else pictures, limits))
         ax.set_title(title)
     for ax in axes.flat:
         ax.axis("off")
+    return with_source(figure, source)
+
+
+def overlay(pictures, maps, titles=None, columns=None, limits="signed", smooth=True, source=None, size=2.2):
+    """Maps (h, w) over their pictures, which turn grey: blue below 0, red above, clear at 0.
+
+    limits: "signed", "each" or a number, as in `images`; a bar shows the scale unless each map has its own. smooth:
+    resampled bilinearly to the picture, or each number drawn as the square that it stands for.
+    Raises ValueError for other numbers of maps or titles than pictures.
+    """
+    pictures, maps = [_displayable(p) for p in pictures], [_displayable(m) for m in maps]
+    titles = [""] * len(maps) if titles is None else [str(t) for t in titles]
+    if not len(pictures) == len(maps) == len(titles) or not maps:
+        raise ValueError(f"{len(pictures)} pictures, {len(maps)} maps and {len(titles)} titles should be as many")
+    columns = columns or min(len(maps), 4)
+    rows = -(-len(maps) // columns)
+    figure, axes = subplots(rows, columns, squeeze=False, figsize=(size * columns, (size + 0.3) * rows))
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, picture, values, title in zip(axes.flat, pictures, maps, titles):
+        shades = _lay_over(ax, picture, values, _limits([values] if limits == "each" else maps, limits), smooth)
+        ax.set_title(title)
+    if limits != "each":
+        figure.colorbar(shades, ax=axes, shrink=0.8)
     return with_source(figure, source)
 
 
@@ -127,6 +150,16 @@ def with_source(figure, source):
     return figure
 
 
+def _lay_over(ax, picture, values, options, smooth):
+    height, width = picture.shape[:2]
+    grey = picture if picture.ndim == 2 else picture @ np.array([0.299, 0.587, 0.114])
+    ax.imshow(0.3 + 0.7 * grey / (255 if picture.dtype == np.uint8 else 1), cmap="gray", vmin=0, vmax=1)
+    strength = np.abs(values / options["vmax"]).clip(0, 1)
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    interpolation = "bilinear" if smooth else "nearest"
+    return ax.imshow(values, alpha=0.85 * strength**0.5, extent=extent, interpolation=interpolation, **options)
+
+
 def _displayable(picture):
     picture = picture.detach().cpu().numpy() if torch.is_tensor(picture) else np.asarray(picture)
     if picture.ndim == 3 and picture.shape[0] in (1, 3) and picture.shape[-1] not in (1, 3):
@@ -154,10 +187,10 @@ def _limits(pictures, limits):
         return {"cmap": "gray"}
     if limits == "full":
         return {"cmap": "gray", "vmin": 0, "vmax": 1}
-    if limits == "signed":
+    if limits in ("signed", "each"):
         limits = max(float(np.abs(p).max()) for p in pictures) or 1.0
     if isinstance(limits, str):
-        raise ValueError(f"limits must be 'full', 'own', 'signed' or a number, got {limits!r}")
+        raise ValueError(f"limits must be 'full', 'own', 'signed', 'each' or a number, got {limits!r}")
     return {"cmap": "RdBu_r", "vmin": -limits, "vmax": limits}
 
 

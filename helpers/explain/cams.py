@@ -73,7 +73,7 @@ def upsample(maps, size):
 def _maps(model, x, layer):
     """The layer's maps (N, K, h, w), where the graph of gradients begins, and the model's output."""
     check_batch(x)
-    with watching(model, [layer], cut=True) as outputs, torch.enable_grad():
+    with watching(model, [layer], cut=True) as outputs, torch.no_grad():
         output = model(x.detach().clone())
         maps = output_of(outputs, layer)
     if maps.ndim != 4:
@@ -90,15 +90,11 @@ def _slopes(model, x, target, layer):
 
 def _dense_layer(model, maps, output, layer):
     """The model's one dense layer, which makes its output from the means of the maps."""
-    means = maps.detach().mean((2, 3))
-    for dense in (m for m in model.modules() if isinstance(m, nn.Linear)):
-        if (
-            torch.is_tensor(output)
-            and output.shape == (len(maps), dense.out_features)
-            and dense.in_features == means.shape[1]
-        ):
-            if torch.allclose(dense(means), output, rtol=1e-3, atol=1e-4 * float(output.detach().abs().max())):
-                return dense
+    means, shape = maps.detach().mean((2, 3)), getattr(output, "shape", ())
+    for dense in (module for module in model.modules() if isinstance(module, nn.Linear)):
+        fits = dense.in_features == means.shape[1] and shape == (len(means), dense.out_features)
+        if fits and torch.allclose(dense(means), output, rtol=1e-3, atol=1e-4 * float(output.detach().abs().max())):
+            return dense
     raise ValueError(
         f"CAM needs logits that are one dense layer of the means of the maps of {layer!r} (global average pooling); "
         f"this {type(model).__name__} computes them in another way: use grad_cam"

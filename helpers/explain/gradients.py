@@ -10,9 +10,7 @@ import numpy as np
 import torch
 
 from helpers.explain.rectifiers import rectifying
-from helpers.explain.watch import check_batch, gradient, output_of, score, scores, watching
-
-BATCH = 16  # pictures that pass through the model at once where a method needs many
+from helpers.explain.watch import at_once, check_batch, gradient, output_of, score, scores, watching
 
 
 def saliency(model, x, target, layer=None):
@@ -62,7 +60,7 @@ def smooth_grad(model, x, target, n_samples=25, noise=0.15, generator=None):
     x, values = x.detach(), x.detach().flatten(1)
     deviation = noise * (values.amax(1) - values.amin(1)).view(-1, *[1] * (x.ndim - 1))
     points = (x + deviation * _normal(x, generator) for _ in range(n_samples))
-    return _weighted_sum(model, points, [1 / n_samples] * n_samples, target, len(x))
+    return _weighted_sum(model, points, [1 / n_samples] * n_samples, target, x)
 
 
 def integrated_gradients(model, x, target, baseline=None, n_steps=50):
@@ -80,7 +78,7 @@ def integrated_gradients(model, x, target, baseline=None, n_steps=50):
     start = baseline_like(x, 0.0 if baseline is None else baseline)
     nodes, weights = np.polynomial.legendre.leggauss(n_steps)  # on [-1, 1]
     points = (start + (node + 1) / 2 * (x - start) for node in nodes.tolist())
-    return (x - start) * _weighted_sum(model, points, weights / 2, target, len(x))
+    return (x - start) * _weighted_sum(model, points, weights / 2, target, x)
 
 
 def unit(channel, place=None):
@@ -104,7 +102,10 @@ def unit(channel, place=None):
 
 
 def strongest_channel(maps):
-    """(N, C, H, W) signed to (N, H, W): the largest absolute value over the channels. Source: Simonyan et al. (2014)."""
+    """The largest absolute value over the channels of maps (N, C, H, W), as (N, H, W).
+
+    Source: Simonyan, Vedaldi and Zisserman (2014); Chapter 14, "Signs and channels".
+    """
     if maps.ndim != 4:
         raise ValueError(f"maps must be (N, C, H, W), got shape {tuple(maps.shape)}")
     return maps.abs().amax(1)
@@ -127,14 +128,14 @@ def _gradient(model, x, target, layer, outputs):
         return gradient(value, x, "the pictures")
 
 
-def _weighted_sum(model, points, weights, target, n):
-    """The sum of the gradients at the points, batches of n pictures, each times its weight; several at a time."""
-    total, several = 0, max(1, BATCH // n)
+def _weighted_sum(model, points, weights, target, x):
+    """The sum of the gradients at the points, each a batch like x, times their weights; several points at a time."""
+    total = torch.zeros_like(x)
     with watching(model), torch.enable_grad():
-        for part in torch.as_tensor(weights).split(several):
-            x = torch.cat(list(islice(points, len(part)))).requires_grad_()
-            slopes = gradient(scores(model(x.clone()), target, n), x, "the pictures")
-            total = total + torch.tensordot(part.to(slopes), slopes.unflatten(0, (-1, n)), dims=1)
+        for part in torch.as_tensor(weights, dtype=torch.float64).split(max(1, at_once(x) // len(x))):
+            batch = torch.cat(list(islice(points, len(part)))).requires_grad_()
+            slopes = gradient(scores(model(batch.clone()), target, len(x)), batch, "the pictures")
+            total += torch.tensordot(part.to(slopes), slopes.unflatten(0, (-1, len(x))), dims=1)
     return total
 
 

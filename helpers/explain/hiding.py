@@ -4,19 +4,17 @@ import torch
 
 from helpers.conv import pair
 from helpers.explain.gradients import baseline_like
-from helpers.explain.watch import check_batch, score, scores, watching
-
-BATCH = 16  # pictures that pass through the model at once
+from helpers.explain.watch import at_once, check_batch, score, scores, watching
 
 
-def occlusion(model, x, target, window=16, stride=8, baseline=0.0, batch_size=BATCH):
+def occlusion(model, x, target, window=16, stride=8, baseline=0.0, batch_size=None):
     """How much the score falls when a window that covers the pixel is hidden, (N, H, W), in units of the score.
 
     x: float batch (N, C, H, W). A window of `window` pixels (an int or (h, w)) moves by `stride`; under it all channels
     become `baseline` (a number, or what broadcasts to x; 0 is the mean colour of normalised pictures). Each pixel gets
-    the mean fall over the windows that cover it: positive where hiding lowers the score. The model gets batch_size
-    pictures at once, or N where that is more. Raises ValueError for a window larger than the picture, and a stride
-    below 1 or larger than the window, which would leave gaps.
+    the mean fall over the windows that cover it: positive where hiding lowers the score. The model gets `batch_size`
+    pictures at once, or N where that is more; None: about 400,000 pixels. Raises ValueError for a window larger than
+    the picture, and a stride below 1 or larger than the window, which would leave gaps.
     Source: Zeiler and Fergus (2014); Chapter 14, "Hide a part and see".
     """
     check_batch(x)
@@ -26,7 +24,7 @@ def occlusion(model, x, target, window=16, stride=8, baseline=0.0, batch_size=BA
     with watching(model), torch.no_grad():
         output = model(x.clone())
         whole = _one_a_picture(score(output, target), len(x))
-        several = max(1, batch_size // len(x)) if torch.is_tensor(output) else 1
+        several = max(1, (batch_size or at_once(x)) // len(x)) if torch.is_tensor(output) else 1
         for part in windows.split(several):
             fall = whole - _hide(model, x, hidden, part, target)  # (windows, N)
             masks = _masks(part, x)

@@ -49,7 +49,7 @@ def cut(pictures, boxes, fill=0.5):
     sizes = {(int(y1 - y0), int(x1 - x0)) for x0, y0, x1, y1 in boxes}
     if len(sizes) != 1 or len(boxes) != len(pictures):
         raise ValueError(
-            f"{len(pictures)} pictures need as many boxes of one size, got {len(boxes)} of {sorted(sizes)}"
+            f"{len(pictures)} pictures need as many boxes, all of one size: got {len(boxes)}, {sorted(sizes)}"
         )
     ((height, width),) = sizes
     patches = torch.full((*pictures.shape[:2], height, width), fill, dtype=pictures.dtype, device=pictures.device)

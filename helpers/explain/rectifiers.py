@@ -38,20 +38,21 @@ class _Rectifying(TorchFunctionMode):
             return func(*args, **kwargs)
         self.met = True
         x = args[0] if args else kwargs["input"]
-        result = _Rectifier.apply(x, top, self.guided)
-        return x.copy_(result) if _in_place(name, args, kwargs) else result
+        return _Rectifier.apply(x, top, self.guided, _in_place(name, args, kwargs))
 
 
 class _Rectifier(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, top, guided):
+    def forward(ctx, x, top, guided, in_place):
         ctx.passes = (x > 0) & (x < top) if guided else None
-        return x.clamp(0, top)
+        if in_place:
+            ctx.mark_dirty(x)
+        return x.clamp_(0, top) if in_place else x.clamp(0, top)
 
     @staticmethod
     def backward(ctx, grad):
-        positive = grad * (grad > 0)
-        return positive if ctx.passes is None else positive * ctx.passes, None, None
+        passes = grad > 0 if ctx.passes is None else (grad > 0) & ctx.passes
+        return grad * passes, None, None, None
 
 
 def _top(name, args, kwargs):

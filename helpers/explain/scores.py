@@ -64,10 +64,9 @@ def insertion_deletion(model, x, target, maps, n_steps=32, baseline=0.0):
     with watching(model), torch.no_grad():
         for share in shares.tolist():
             first = (rank < round(share * rank[0].numel()))[:, None]
-            curves.append(
-                [score(model(p), watched) for p in (torch.where(first, x, empty), torch.where(first, empty, x))]
-            )
-    insertion, deletion = (torch.stack(c, 1).cpu() for c in zip(*curves))
+            inserted, deleted = torch.where(first, x, empty), torch.where(first, empty, x)
+            curves.append([score(model(pictures), watched) for pictures in (inserted, deleted)])
+    insertion, deletion = (torch.stack(curve, 1).cpu() for curve in zip(*curves))
     return Curves(shares, insertion, deletion)
 
 

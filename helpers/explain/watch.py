@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+PIXELS = 400_000  # that pass through a model at once, where a method needs many passes: eight pictures of 224 x 224
+
 
 @contextmanager
 def watching(model, layers=(), cut=False):
@@ -14,7 +16,8 @@ def watching(model, layers=(), cut=False):
 
     Yields a dict that each forward pass fills: qualified name -> output (of its last call, where a layer is called
     more than once). What follows the layer works on a copy, so an in-place ReLU or addition does not change the record.
-    cut: the recorded output is a leaf, at which the graph of gradients begins.
+    cut: the graph of gradients begins at the recorded output, a leaf; run the model under `torch.no_grad()`, since what
+    comes before the layer needs no graph.
     """
     found, outputs, handles = dict(find_layer(model, layer) for layer in layers), {}, []
     modes = {module: module.training for module in model.modules()}
@@ -90,6 +93,11 @@ def gradient(value, at, what):
     return result
 
 
+def at_once(x):
+    """How many pictures of x's size to give a model at once: enough to keep it busy, few enough for the memory."""
+    return max(1, PIXELS // x[0, 0].numel())
+
+
 def check_batch(x):
     """Raises ValueError unless x is a batch of floats, (N, C, H, W) for pictures, with at least one."""
     if not torch.is_tensor(x) or not x.is_floating_point():
@@ -103,7 +111,10 @@ def _recorder(outputs, name, cut):
     def hook(module, inputs, output):
         if not torch.is_tensor(output):
             raise ValueError(f"layer {name!r} returns a {type(output).__name__}, not a tensor")
-        outputs[name] = output.detach().requires_grad_() if cut else output
+        if cut:
+            torch.set_grad_enabled(True)  # until the caller's no_grad ends
+            output = output.detach().requires_grad_()
+        outputs[name] = output
         return outputs[name].clone()
 
     return hook
