@@ -9,6 +9,7 @@
 
 import difflib
 import hashlib
+import io
 import os
 import warnings
 from pathlib import Path
@@ -114,14 +115,21 @@ def image_folder(path, size=None):
 
 
 def photo(name="cat", size=None):
-    """A photograph as uint8 (3, H, W): one shipped with scikit-image, by name, or a file of your own, by path.
+    """A photograph as uint8 (3, H, W), turned upright, transparent parts on white: one shipped with scikit-image, by
+    name, or your own, by path, by address ("https://...") or as the bytes of an upload.
 
-    size: as in `image_folder`. Raises ValueError for an unknown name, with near matches, and an unreadable file.
+    size: as in `image_folder`. Raises ValueError for an unknown name, with near matches, for what is no picture, and
+    for an address while INSIDE_CNNS_OFFLINE=1; OSError, with the reason, for an address that cannot be had.
+    Source: Chapter 13, "Your own picture".
     """
-    if name in PHOTOS:
+    if isinstance(name, (bytes, bytearray, memoryview)):
+        pixels = _decode(io.BytesIO(name), size, "the upload")
+    elif name in PHOTOS:
         from skimage import data
 
         pixels = np.array(_resize(Image.fromarray(getattr(data, PHOTOS[name])()).convert("RGB"), size))
+    elif str(name).lower().startswith(("http://", "https://")):
+        pixels = _decode(io.BytesIO(_asked(name)), size, name)
     else:
         path = Path(name).expanduser()
         if path.suffix.lower() not in SUFFIXES:
@@ -130,6 +138,12 @@ def photo(name="cat", size=None):
             raise ValueError(f"there is no picture {path}")
         pixels = _decode(path, size)
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def _asked(address):
+    if offline():
+        raise ValueError(f"INSIDE_CNNS_OFFLINE keeps us from asking for {address}: save it and pass its path")
+    return download.read(address)
 
 
 def _known(name, known, what):
@@ -277,16 +291,19 @@ def _pictures(folder):
     return sorted(found, key=lambda p: p.name)
 
 
-def _decode(file, size):
-    """uint8 (H, W, 3), turned upright."""
+def _decode(file, size, name=None):
+    """uint8 (H, W, 3), turned upright. file: a path or an open file, `name` in errors (the path if None)."""
+    name = name or file
     try:
         with Image.open(file) as picture:
             deep = is_deep(picture)
             upright = ImageOps.exif_transpose(picture)
+    except Image.UnidentifiedImageError as error:
+        raise ValueError(f"{name} cannot be read as a picture: it is of no kind that Pillow knows") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{file} cannot be read as a picture: {error}") from error
+        raise ValueError(f"{name} cannot be read as a picture: {error}") from error
     if deep:
-        raise ValueError(f"{file} has more than 8 bits a channel: save it with 8 bits")
+        raise ValueError(f"{name} has more than 8 bits a channel: save it with 8 bits")
     return np.array(_resize(rgb(upright), size))
 
 

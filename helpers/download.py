@@ -13,6 +13,7 @@ from pathlib import Path
 from helpers.progress import progress
 
 CHUNK = 2**20
+LARGEST = 50 * 2**20  # bytes that `read` takes
 
 
 def fetch(urls, path, digits, algorithm="md5"):
@@ -33,6 +34,19 @@ def fetch(urls, path, digits, algorithm="md5"):
         except (OSError, ValueError, http.client.HTTPException) as error:
             answers.append(f"{url}: {error}")
     raise OSError(f"could not download {path.name}:\n" + "\n".join(answers))
+
+
+def read(url):
+    """The bytes at an address, at most LARGEST. Raises OSError, naming the address, where they cannot be had."""
+    try:
+        asked = urllib.request.Request(url, headers={"User-Agent": "inside-cnns (a course's notebooks)"})
+        with urllib.request.urlopen(asked, timeout=20) as reply:
+            content = reply.read(LARGEST + 1)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise OSError(f"could not download {url}: {error}") from error
+    if len(content) > LARGEST:
+        raise OSError(f"could not download {url}: it has more than {LARGEST // 2**20} MB")
+    return content
 
 
 def unpack(archive, inside, target):

@@ -336,6 +336,84 @@ def test_photo_names_what_is_wrong(tmp_path):
         data.photo("cat", size=0)
 
 
+def stored(picture, kind="PNG", **options):
+    """The bytes of a PIL picture as a file of this kind."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def turned_photo():
+    """A red and green JPEG, 40 wide and 20 high, that says it was taken with the camera turned (EXIF 6)."""
+    shot, exif = Image.new("RGB", (40, 20), (250, 0, 0)), Image.Exif()
+    shot.paste((0, 250, 0), (0, 0, 20, 20))
+    exif[0x0112] = 6
+    return stored(shot, "JPEG", exif=exif, quality=95)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_photo_from_the_bytes_of_an_upload(kind):
+    shot = data.photo(kind(turned_photo()))
+    assert shot.shape == (3, 40, 20) and shot.dtype == torch.uint8
+    assert (shot[1, :15] > 200).all() and (shot[0, 25:] > 200).all()  # the left half has come to the top
+    assert data.photo(kind(turned_photo()), size=8).shape == (3, 8, 8)
+
+
+def test_an_upload_with_transparency_or_in_grey():
+    clear = data.photo(stored(Image.new("RGBA", (4, 5), (0, 0, 0, 0))))
+    assert clear.shape == (3, 5, 4) and (clear == 255).all()
+    half = data.photo(stored(Image.new("RGBA", (4, 5), (0, 0, 0, 128))))
+    assert (half == 127).all()
+    assert (data.photo(stored(Image.new("L", (4, 5), 77))) == 77).all()
+    assert (data.photo(stored(Image.new("LA", (4, 5), (0, 0)))) == 255).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html></html>", turned_photo()[:200]])
+def test_an_upload_that_is_no_picture(content):
+    with pytest.raises(ValueError, match="the upload cannot be read as a picture: [^<]*$"):
+        data.photo(content)
+
+
+def test_an_upload_of_16_bits():
+    with pytest.raises(ValueError, match="the upload has more than 8 bits"):
+        data.photo(stored(Image.fromarray(np.full((4, 4), 40_000, np.uint16))))
+
+
+def test_a_photo_by_address(server, home, monkeypatch):
+    folder, address = server
+    (folder / "turned.jpg").write_bytes(turned_photo())
+    (folder / "page.jpg").write_text("<!DOCTYPE html><html></html>")
+    monkeypatch.setenv("INSIDE_CNNS_OFFLINE", "0")
+    assert data.photo(f"{address}/turned.jpg").shape == (3, 40, 20)
+    assert data.photo(f"{address}/turned.jpg?width=40", size=(6, 9)).shape == (3, 6, 9)
+    with pytest.raises(ValueError, match="page.jpg cannot be read as a picture"):
+        data.photo(f"{address}/page.jpg")
+    with pytest.raises(OSError, match="could not download .*/none.jpg: HTTP Error 404"):
+        data.photo(f"{address}/none.jpg")
+    assert not any(home.iterdir())
+
+
+def test_an_address_with_too_much_behind_it(server, home, monkeypatch):
+    folder, address = server
+    (folder / "long.jpg").write_bytes(bytes(2**20 + 1))
+    monkeypatch.setenv("INSIDE_CNNS_OFFLINE", "0")
+    monkeypatch.setattr(download, "LARGEST", 2**20)
+    with pytest.raises(OSError, match="more than 1 MB"):
+        data.photo(f"{address}/long.jpg")
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x.jpg", "https://", "http://[half/x.jpg"])
+def test_an_address_that_does_not_answer(address, home, monkeypatch):
+    monkeypatch.setenv("INSIDE_CNNS_OFFLINE", "0")
+    with pytest.raises(OSError, match="could not download"):
+        data.photo(address)
+
+
+def test_no_address_is_asked_offline(home):
+    with pytest.raises(ValueError, match="INSIDE_CNNS_OFFLINE keeps us from asking for https://x.org/a.jpg"):
+        data.photo("https://x.org/a.jpg")
+
+
 def test_a_truncated_decoded_copy_is_made_again(home):
     cifar_folders(home)
     whole = data.cifar10()[0].images
