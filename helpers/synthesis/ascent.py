@@ -1,6 +1,7 @@
 """Gradient ascent on the picture: what makes a class's score or a unit's activation large."""
 
 import operator
+import warnings
 
 import torch
 
@@ -27,7 +28,7 @@ def gradient_ascent(objective, start, steps=256, lr=0.05, l2=0.0, jitter=0, blur
     generator: of the shifts. pictures: (N, C, H, W), detached. values: of the objective alone, without the l2 term,
     (steps + 1, N) on the CPU, or (steps + 1,): as seen before each step, and for the result, which is not shifted.
     Raises ValueError for settings out of range and an objective of another shape or without a gradient,
-    FloatingPointError where it is no longer finite.
+    FloatingPointError where it is no longer finite; warns where the objective's slope is 0 everywhere at the start.
     Source: Simonyan et al. (2014), Yosinski et al. (2015), Olah et al. (2017); Chapter 16, "Gradient ascent".
     """
     _check(start, steps, lr, l2, jitter, blur, blur_every)
@@ -38,7 +39,10 @@ def gradient_ascent(objective, start, steps=256, lr=0.05, l2=0.0, jitter=0, blur
     for step in range(steps):
         if blur and step and step % blur_every == 0:
             _rewrite(numbers, lambda: write(blurred(read(numbers), blur)))
-        values.append(_climb(objective, numbers, read, l2, jitter, generator, adam))
+        value, slope = _climb(objective, numbers, read, l2, jitter, generator, adam)
+        values.append(value)
+        if step == 0:
+            _warn_where_flat(slope)
         if bounds is not None:
             _rewrite(numbers, lambda: write(cut(read(numbers))))
     pictures = cut(read(numbers.detach()))
@@ -48,16 +52,17 @@ def gradient_ascent(objective, start, steps=256, lr=0.05, l2=0.0, jitter=0, blur
     return pictures, values
 
 
-def class_image(model, target, size=64, steps=1000, lr=0.01, l2=1e-3, noise=0.0, start=None, generator=None,
+def class_image(model, target, size=64, steps=1000, lr=0.01, l2=1e-3, noise=0.1, start=None, generator=None,
                 **settings):  # fmt: skip
     """A picture with a high score S of the class, by maximising S - l2 * ||picture||^2: (pictures, values).
 
-    The defaults are the coursework's: Adam at 0.01, 1000 steps, from zeros; `**SMOOTH` gives smoother pictures.
+    The defaults are the coursework's: Adam at 0.01, 1000 steps, from noise; `**SMOOTH` gives smoother pictures.
     S is the class's output before a softmax, whose share could also grow by lowering the other classes.
     target: a class index, a list or tensor of N for as many pictures, or a function of the output. size: an int or
     (h, w) of the pictures, in the units that the model takes, RGB. noise: the standard deviation of normal noise to
-    start from, 0 for zeros; start: a batch to start from instead. settings: of `gradient_ascent`, whose result this is.
-    The model is run in evaluation mode and left as it was.
+    start from; 0 for zeros, where some networks have no slope. start: a batch to start from instead. generator: of the
+    noise and shifts. settings: of `gradient_ascent`, whose result this is. The model is run in evaluation mode and left
+    as it was. Raises ValueError for a class that is not there.
     Source: Simonyan, Vedaldi and Zisserman (2014); Chapter 16, "Class images".
     """
     start = _start(model, _count(target), size, noise, generator) if start is None else start
@@ -71,8 +76,8 @@ def unit_image(model, layer, unit, size=64, place="mean", steps=256, lr=0.05, no
 
     layer: a qualified name or the module. unit: the index of a channel of (N, K, h, w), or of an output of (N, K), or a
     list of N for as many pictures. place: "mean", the mean over the map; "centre", the map's middle; or (row, column).
-    size, noise, start, settings: as in `class_image`. A unit behind a ReLU that the start leaves at 0 everywhere has no
-    gradient, and nothing moves: start from stronger noise or name the layer before the ReLU.
+    size, noise, start, generator, settings: as in `class_image`. A unit behind a ReLU that the start leaves at 0
+    everywhere has no slope, and nothing moves (there is a warning): name the layer before the ReLU.
     Raises ValueError for a layer or unit that is not there. The model is run in evaluation mode and left as it was.
     Source: Erhan et al. (2009); Chapter 16, "Gradient ascent".
     """
@@ -87,14 +92,22 @@ def unit_image(model, layer, unit, size=64, place="mean", steps=256, lr=0.05, no
 
 
 def _climb(objective, numbers, read, l2, jitter, generator, adam):
-    """One step of Adam; the objective's value before it."""
+    """One step of Adam; the objective's value and slope before it."""
     with torch.enable_grad():
         pictures = read(numbers)
         value = _value(objective, roll(pictures, jitter, generator))
-        slope = gradient(value, pictures, "the pictures") - 2 * l2 * pictures  # the slope of l2 ||I||^2 is 2 l2 I
-        (numbers.grad,) = torch.autograd.grad(pictures, numbers, slope.detach())
+        slope = gradient(value, pictures, "the pictures")
+        uphill = slope - 2 * l2 * pictures.detach()  # the slope of l2 ||I||^2 is 2 l2 I
+        (numbers.grad,) = torch.autograd.grad(pictures, numbers, uphill)
     adam.step()
-    return value.detach()
+    return value.detach(), slope
+
+
+def _warn_where_flat(slope):
+    flat = (slope == 0).flatten(1).all(1).nonzero().flatten().tolist()
+    if flat:
+        where = f"the objective has slope 0 everywhere at the start of picture {', '.join(map(str, flat))} of the batch"
+        warnings.warn(f"{where}: behind a ReLU at 0, nothing climbs; start from (more) noise", stacklevel=3)
 
 
 def _value(objective, pictures):

@@ -63,6 +63,7 @@ def test_fgsm_is_captums(epsilon, targeted):
     torch.testing.assert_close(fgsm(model, X, Y, epsilon, targeted), expected.detach())
 
 
+@pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients")
 @pytest.mark.parametrize("targeted", [False, True])
 def test_pgd_is_captums(targeted):
     model = net().double().eval()
