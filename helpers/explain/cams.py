@@ -92,9 +92,11 @@ def _dense_layer(model, maps, output, layer):
     """The model's one dense layer, which makes its output from the means of the maps."""
     means, shape = maps.detach().mean((2, 3)), getattr(output, "shape", ())
     for dense in (module for module in model.modules() if isinstance(module, nn.Linear)):
-        fits = dense.in_features == means.shape[1] and shape == (len(means), dense.out_features)
-        if fits and torch.allclose(dense(means), output, rtol=1e-3, atol=1e-4 * float(output.detach().abs().max())):
-            return dense
+        if dense.in_features == means.shape[1] and shape == (len(means), dense.out_features):
+            made, rest = means @ dense.weight.detach().T, output.detach()
+            rest = rest if dense.bias is None else rest - dense.bias.detach()
+            if torch.allclose(made, rest, rtol=1e-3, atol=1e-4 * float(rest.abs().max())):
+                return dense
     raise ValueError(
         f"CAM needs logits that are one dense layer of the means of the maps of {layer!r} (global average pooling); "
         f"this {type(model).__name__} computes them in another way: use grad_cam"

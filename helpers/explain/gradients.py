@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 import torch
 
-from helpers.explain.rectifiers import rectifying
+from helpers.explain.rectifiers import Rectifying
 from helpers.explain.watch import at_once, check_batch, gradient, output_of, score, scores, watching
 
 
@@ -31,8 +31,8 @@ def deconvnet(model, x, target, layer=None):
     Source: Zeiler and Fergus (2014); Chapter 14, "Three rules for a ReLU".
     """
     check_batch(x)
-    with watching(model, [] if layer is None else [layer]) as outputs, rectifying(guided=False):
-        return _gradient(model, x, target, layer, outputs)
+    with watching(model, [] if layer is None else [layer]) as outputs, Rectifying(guided=False) as rule:
+        return _gradient(model, x, target, layer, outputs, rule.check)
 
 
 def guided_backprop(model, x, target, layer=None):
@@ -43,8 +43,8 @@ def guided_backprop(model, x, target, layer=None):
     Source: Springenberg et al. (2015); Chapter 14, "Three rules for a ReLU".
     """
     check_batch(x)
-    with watching(model, [] if layer is None else [layer]) as outputs, rectifying(guided=True):
-        return _gradient(model, x, target, layer, outputs)
+    with watching(model, [] if layer is None else [layer]) as outputs, Rectifying(guided=True) as rule:
+        return _gradient(model, x, target, layer, outputs, rule.check)
 
 
 def smooth_grad(model, x, target, n_samples=25, noise=0.15, generator=None):
@@ -114,17 +114,18 @@ def strongest_channel(maps):
 def baseline_like(x, baseline):
     """The baseline as a tensor of x's shape. Raises ValueError where it does not broadcast to it."""
     try:
-        return torch.as_tensor(baseline, dtype=x.dtype, device=x.device).expand_as(x)
+        return torch.as_tensor(baseline, dtype=x.dtype, device=x.device).detach().expand_as(x)
     except RuntimeError:
         shape = tuple(torch.as_tensor(baseline).shape)
         raise ValueError(f"a baseline of shape {shape} does not fit pictures of shape {tuple(x.shape)}") from None
 
 
-def _gradient(model, x, target, layer, outputs):
+def _gradient(model, x, target, layer, outputs, check=lambda value: None):
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         output = model(x.clone())
         value = score(output if layer is None else output_of(outputs, layer), target)
+        check(value)
         return gradient(value, x, "the pictures")
 
 
@@ -133,10 +134,20 @@ def _weighted_sum(model, points, weights, target, x):
     total = torch.zeros_like(x)
     with watching(model), torch.enable_grad():
         for part in torch.as_tensor(weights, dtype=torch.float64).split(max(1, at_once(x) // len(x))):
-            batch = torch.cat(list(islice(points, len(part)))).requires_grad_()
-            slopes = gradient(scores(model(batch.clone()), target, len(x)), batch, "the pictures")
+            slopes = _slopes(model, torch.cat(list(islice(points, len(part)))), target, len(x))
             total += torch.tensordot(part.to(slopes), slopes.unflatten(0, (-1, len(x))), dims=1)
     return total
+
+
+def _slopes(model, batch, target, n):
+    """The gradients at the pictures of `batch`, which is several batches of n that go through the model as one.
+
+    They go one by one where the output is no tensor that could be taken apart again.
+    """
+    output = model(batch.requires_grad_().clone())
+    if torch.is_tensor(output) or len(batch) == n:
+        return gradient(scores(output, target, n), batch, "the pictures")
+    return torch.cat([_slopes(model, part, target, n) for part in batch.detach().split(n)])
 
 
 def _normal(x, generator):

@@ -4,7 +4,7 @@ import torch
 
 from helpers.conv import pair
 from helpers.explain.gradients import baseline_like
-from helpers.explain.watch import at_once, check_batch, score, scores, watching
+from helpers.explain.watch import at_once, check_batch, one_a_picture, score, scores, watching
 
 
 def occlusion(model, x, target, window=16, stride=8, baseline=0.0, batch_size=None):
@@ -14,16 +14,18 @@ def occlusion(model, x, target, window=16, stride=8, baseline=0.0, batch_size=No
     become `baseline` (a number, or what broadcasts to x; 0 is the mean colour of normalised pictures). Each pixel gets
     the mean fall over the windows that cover it: positive where hiding lowers the score. The model gets `batch_size`
     pictures at once, or N where that is more; None: about 400,000 pixels. Raises ValueError for a window larger than
-    the picture, and a stride below 1 or larger than the window, which would leave gaps.
+    the picture, a stride below 1 or larger than the window, which would leave gaps, and a batch size below 1.
     Source: Zeiler and Fergus (2014); Chapter 14, "Hide a part and see".
     """
     check_batch(x)
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     x, windows = x.detach(), _windows(x, window, stride)
     hidden = baseline_like(x, baseline)
     falls, covered = torch.zeros_like(x[:, 0]), torch.zeros_like(x[0, 0])
     with watching(model), torch.no_grad():
         output = model(x.clone())
-        whole = _one_a_picture(score(output, target), len(x))
+        whole = one_a_picture(score(output, target), len(x))
         several = max(1, (batch_size or at_once(x)) // len(x)) if torch.is_tensor(output) else 1
         for part in windows.split(several):
             fall = whole - _hide(model, x, hidden, part, target)  # (windows, N)
@@ -61,9 +63,3 @@ def _masks(windows, x):
     top, left, bottom, right = windows.T[:, :, None]
     down, across = (top <= rows) & (rows < bottom), (left <= columns) & (columns < right)
     return down[:, :, None] & across[:, None, :]
-
-
-def _one_a_picture(value, n):
-    if value.ndim == 0 and n > 1:
-        raise ValueError(f"the target must return one number for each of the {n} pictures, got a single one")
-    return value.reshape(-1)

@@ -1,7 +1,9 @@
 """Which pictures, and which part of them, the channels of a layer answer to most strongly."""
 
+import operator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from helpers.explain.watch import find_layer, output_of, watching
@@ -30,14 +32,15 @@ def max_activating_patches(model, images, layer, units, k=9, preprocess=None, ba
     Raises ValueError for no pictures, a layer without places, a channel that is not there and k below 1.
     Source: Zeiler and Fergus (2014); Girshick et al. (2014); Chapter 16, "The nine strongest patches".
     """
-    units = [units] if isinstance(units, int) else list(units)
-    if not len(images) or k < 1:
-        raise ValueError(f"at least one picture and k of at least 1 are needed, got {len(images)} and {k}")
-    name, _ = find_layer(model, layer)
+    units = [operator.index(unit) for unit in np.atleast_1d(units)]
+    if not len(images) or k < 1 or batch_size < 1:
+        raise ValueError(f"pictures, k and batch_size must be at least one, got {len(images)}, {k} and {batch_size}")
+    _, module = find_layer(model, layer)
     values, places, size = _strongest(model, images, layer, units, preprocess or _floats, batch_size)
-    field = receptive_fields(model, size)[name]
-    best = values.topk(min(k, len(images)), dim=0)
-    rows = zip(units, best.values.T, best.indices.T)
+    fields = receptive_fields(model, size)
+    field = next(field for name, field in fields.items() if model.get_submodule(name) is module)
+    best = values.sort(dim=0, descending=True, stable=True)
+    rows = zip(units, best.values[:k].T, best.indices[:k].T)
     return {unit: _patches(value, index, places[index, i], field) for i, (unit, value, index) in enumerate(rows)}
 
 
@@ -67,7 +70,7 @@ def _strongest(model, images, layer, units, preprocess, batch_size):
     with watching(model, [layer]) as outputs:
         for batch in images.split(batch_size):
             x = preprocess(batch)
-            model(x)
+            model(x.clone())
             maps = _channels(output_of(outputs, layer), units, layer)
             best = maps.flatten(2).max(2)
             values.append(best.values.cpu())

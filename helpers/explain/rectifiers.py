@@ -1,44 +1,43 @@
 """The backward step of every ReLU in a model, replaced while a context lasts, however the model calls it."""
 
-from contextlib import contextmanager
+import re
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 CLAMPS = {"clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_min_", "hardtanh", "hardtanh_"}
-OTHERS = {"leaky_relu", "leaky_relu_", "prelu", "rrelu", "rrelu_", "elu", "elu_", "selu", "selu_", "celu", "celu_"}
-OTHERS |= {"gelu", "silu", "mish", "hardswish", "softplus", "threshold", "threshold_", "hardshrink", "softshrink"}
+OTHERS = "[Ee]lu|Silu|Mish|Hardswish|Softplus|Threshold|Hardtanh|shrink|Maximum|Fmax"  # of the graph's steps
+HIDDEN = "^Relu|DifferentiableGraph|CompiledFunction"  # steps of torch.jit and torch.compile, which nothing replaces
 
 
-@contextmanager
-def rectifying(guided):
+class Rectifying(TorchFunctionMode):
     """Every ReLU that runs in this context passes max(G, 0) backward; guided: only where its input was above 0.
 
-    ReLU6, a clamp at 0 from below, and in-place calls are ReLUs too. Raises ValueError for a rectifier of another
-    kind, for which the rule is not defined, and where no ReLU was met at all.
+    ReLU6, a clamp at 0 from below, and in-place calls are ReLUs too. One that a model writes out in arithmetic, as
+    `x * (x > 0)`, can't be told from other arithmetic.
     """
-    rule = _Rectifying(guided)
-    with rule:
-        yield
-    if not rule.met:
-        raise ValueError("the model calls no ReLU, whose backward step this method replaces: use saliency")
 
-
-class _Rectifying(TorchFunctionMode):
     def __init__(self, guided):
         super().__init__()
         self.guided, self.met = guided, False
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
-        top = _top(name, args, kwargs)
-        if name in OTHERS or (top is None and name.startswith("hardtanh")):
-            raise ValueError(f"the rule is defined for ReLU, and the model calls {name.rstrip('_')}: use saliency")
-        if top is None:
+        x, top = args[0] if args else kwargs.get("input"), _top(name, args, kwargs)
+        if top is None or not x.is_floating_point():
             return func(*args, **kwargs)
         self.met = True
-        x = args[0] if args else kwargs["input"]
         return _Rectifier.apply(x, top, self.guided, _in_place(name, args, kwargs))
+
+    def check(self, value):
+        """Raises ValueError where no ReLU was met, or the way back from `value` leads through one not replaced.
+
+        That is a rectifier of another kind, for which the rule is not defined, or one inside compiled code.
+        """
+        if unfit := [step for step in _steps(value) if re.search(f"{HIDDEN}|{OTHERS}", step)]:
+            raise ValueError(f"the rule is defined for ReLU, and the model calls {_readable(unfit[0])}: use saliency")
+        if not self.met:
+            raise ValueError("the model calls no ReLU, whose backward step this method replaces: use saliency")
 
 
 class _Rectifier(torch.autograd.Function):
@@ -55,6 +54,21 @@ class _Rectifier(torch.autograd.Function):
         return grad * passes, None, None, None
 
 
+def _steps(value):
+    """The names of the steps that lead from a value back to what it was computed from."""
+    seen, waiting = set(), [value.grad_fn]
+    while waiting:
+        step = waiting.pop()
+        if step is not None and step not in seen:
+            seen.add(step)
+            waiting += [before for before, _ in step.next_functions]
+    return sorted(step.name() for step in seen)
+
+
+def _readable(step):
+    return "compiled code" if re.search(HIDDEN, step) else re.sub(r"Backward\d*$", "", step).lower()
+
+
 def _top(name, args, kwargs):
     """Where the ReLU that a call is ends: infinity, or 6 for ReLU6; None for a call that is no ReLU."""
     if name in ("relu", "relu_"):
@@ -65,7 +79,7 @@ def _top(name, args, kwargs):
         return None
     low, high = ("min_val", "max_val") if name.startswith("hardtanh") else ("min", "max")
     low, high = (args[i] if len(args) > i else kwargs.get(key) for i, key in ((1, low), (2, high)))
-    if not isinstance(low, (int, float)) or low != 0:
+    if low is None or torch.as_tensor(low).ne(0).any():
         return None
     return float("inf") if high is None else float(high)
 

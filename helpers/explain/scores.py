@@ -6,7 +6,7 @@ import torch
 
 from helpers.explain.cams import upsample
 from helpers.explain.gradients import baseline_like
-from helpers.explain.watch import check_batch, score, watching
+from helpers.explain.watch import check_batch, one_a_picture, score, watching
 
 
 def pointing_game(maps, masks):
@@ -57,7 +57,6 @@ def insertion_deletion(model, x, target, maps, n_steps=32, baseline=0.0):
     _check_maps(maps, x)
     if n_steps < 1:
         raise ValueError(f"n_steps must be at least 1, got {n_steps}")
-    watched = target if callable(target) else lambda output: score(output.softmax(1), target)
     rank = _rank(maps.to(x.device), x.shape[2:])
     empty, shares = baseline_like(x, baseline), torch.linspace(0, 1, n_steps + 1)
     curves = []
@@ -65,9 +64,15 @@ def insertion_deletion(model, x, target, maps, n_steps=32, baseline=0.0):
         for share in shares.tolist():
             first = (rank < round(share * rank[0].numel()))[:, None]
             inserted, deleted = torch.where(first, x, empty), torch.where(first, empty, x)
-            curves.append([score(model(pictures), watched) for pictures in (inserted, deleted)])
+            curves.append([_watched(model(pictures), target, len(x)) for pictures in (inserted, deleted)])
     insertion, deletion = (torch.stack(curve, 1).cpu() for curve in zip(*curves))
     return Curves(shares, insertion, deletion)
+
+
+def _watched(output, target, n):
+    """The target's value, or the probability of its class, for each of n pictures, (n,)."""
+    is_logits = torch.is_tensor(output) and output.ndim == 2 and not callable(target)
+    return one_a_picture(score(output.softmax(1) if is_logits else output, target), n)
 
 
 def _rank(maps, size):

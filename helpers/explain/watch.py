@@ -43,7 +43,7 @@ def find_layer(model, layer):
         if not names:
             raise ValueError(f"the layer {type(layer).__name__} is not part of this {type(model).__name__}")
         return names[0], layer
-    if layer not in named or layer == "":
+    if not isinstance(layer, str) or layer not in named or layer == "":
         raise ValueError(f"no layer {layer!r} in this {type(model).__name__}; {_near(layer, [n for n in named if n])}")
     return layer, named[layer]
 
@@ -78,6 +78,13 @@ def scores(output, target, n):
     if not torch.is_tensor(output):
         return score(output, target).reshape(-1)
     return torch.cat([score(part, target).reshape(-1) for part in output.split(n)])
+
+
+def one_a_picture(value, n):
+    """The scores of n pictures, (n,). Raises ValueError for a single number in their place."""
+    if value.ndim == 0 and n > 1:
+        raise ValueError(f"the target must return one number for each of the {n} pictures, got a single one")
+    return value.reshape(-1)
 
 
 def gradient(value, at, what):
