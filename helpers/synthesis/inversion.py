@@ -49,7 +49,6 @@ def _distance(codes, wanted):
 
 
 def _wanted(codes):
-    codes = codes.detach().clone()
     if not (codes.flatten(1) != 0).any(1).all():
         raise ValueError("the layer answers 0 everywhere to one of the pictures: there is no code to come near")
     return codes

@@ -49,6 +49,7 @@ def test_the_variation_is_weighed_against_the_code_as_written():
         expected = np.linalg.solve(system, a * picture.reshape(3, -1).T).T.reshape(picture.shape)
         np.testing.assert_allclose(p, expected, atol=2e-3)
     assert (total_variation(found) < 0.5 * total_variation(X)).all() and (errors[-1] > 0.1).all()
+    torch.testing.assert_close(errors[-1], relative(found, X))
 
 
 def test_the_norm_is_weighed_against_the_code_as_written():
