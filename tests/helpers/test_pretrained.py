@@ -244,6 +244,12 @@ def test_crops_are_torchvisions(h, w, size):
     torch.testing.assert_close(Preprocess(size).crop(picture), expected, atol=1e-5, rtol=0)
 
 
+def test_rounding_keeps_crops_between_0_and_1():
+    for side in range(20, 90):
+        preprocess = Preprocess(17)
+        preprocess(preprocess.crop(torch.full((3, side, side), 255, dtype=torch.uint8)))
+
+
 def test_the_middle_square_is_kept():
     picture = torch.zeros(3, 40, 80, dtype=torch.uint8)
     picture[:, :, 20:60] = 255
