@@ -96,7 +96,7 @@ def _direction(model, x, target, targeted):
 
 
 def _checked(x, epsilon, bounds):
-    """(x, low, high), x detached and its rounding beyond the bounds cut off."""
+    """(x, low, high), x detached."""
     check_batch(x)
     if not 0 <= epsilon < float("inf"):
         raise ValueError(f"epsilon must be at least 0, got {epsilon}")
@@ -105,4 +105,4 @@ def _checked(x, epsilon, bounds):
     if not ((x >= low - spare) & (x <= high + spare)).all():
         found = f"{x.min().item():.3g} to {x.max().item():.3g}"
         raise ValueError(f"x must lie within the bounds {bounds}, got {found}; Normalised makes a model take [0, 1]")
-    return x.detach().clamp(low, high), low, high
+    return x.detach(), low, high

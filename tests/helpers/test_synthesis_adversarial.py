@@ -266,6 +266,8 @@ def test_normalised_takes_pictures_from_0_to_1():
     assert Normalised(net(), mean, std).training
     torch.testing.assert_close(Normalised(inner, 0.5, 0.25)(X), inner(4 * X - 2))
     assert model.double()(X.double()).dtype == torch.float64
+    buffers = dict(model.named_buffers())  # which go where the model goes
+    assert buffers["mean"].dtype == buffers["std"].dtype == torch.float64
     assert Normalised(nn.Identity(), 0.5, torch.tensor(std).view(3, 1, 1))(X).shape == X.shape
 
 

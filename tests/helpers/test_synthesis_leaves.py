@@ -76,3 +76,16 @@ def test_the_global_generator_is_drawn_from_only_for_noise_without_a_generator(m
     before, noisy = torch.get_rng_state(), make not in (MAKERS["fgsm"], MAKERS["pgd"])
     make(model)
     assert torch.equal(torch.get_rng_state(), before) != noisy
+
+
+@pytest.mark.parametrize("maker", [class_image, unit_image, invert])
+def test_a_generator_serves_the_noise_and_the_shifts(maker, model):
+    given = {class_image: (1,), unit_image: ("conv2", 1), invert: (X, "conv2")}[maker]
+    size = {} if maker is invert else {"size": 16}
+    before = torch.get_rng_state()
+    first, again, other = (
+        maker(model, *given, steps=3, jitter=3, generator=torch.Generator().manual_seed(seed), **size)[0]
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
