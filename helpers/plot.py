@@ -59,7 +59,8 @@ def overlay(pictures, maps, titles=None, columns=None, limits="signed", smooth=T
         raise ValueError(f"{len(pictures)} pictures, {len(maps)} maps and {len(titles)} titles should be as many")
     columns = columns or min(len(maps), 4)
     rows = -(-len(maps) // columns)
-    figure, axes = subplots(rows, columns, squeeze=False, figsize=(size * columns, (size + 0.3) * rows))
+    height = size * pictures[0].shape[0] / pictures[0].shape[1] + 0.3
+    figure, axes = subplots(rows, columns, squeeze=False, figsize=(size * columns, height * rows))
     for ax in axes.flat:
         ax.axis("off")
     for ax, picture, values, title in zip(axes.flat, pictures, maps, titles):

@@ -45,6 +45,58 @@ def test_signed_maps_share_one_centred_scale():
     assert [im.get_clim() for im in shown(plot.images([np.eye(3)], limits=0.5))] == [(-0.5, 0.5)]
 
 
+def test_each_map_may_have_its_own_scale():
+    figure = plot.images([np.array([[-1.0, 2.0]]), np.array([[0.5, -4.0]]), np.zeros((2, 2))], limits="each")
+    assert [im.get_clim() for im in shown(figure)] == [(-2, 2), (-4, 4), (-1, 1)]
+    assert all(im.get_cmap().name == "RdBu_r" for im in shown(figure))
+    with pytest.raises(ValueError, match="limits must be 'full', 'own', 'signed', 'each' or a number, got 'every'"):
+        plot.images([np.eye(3)], limits="every")
+
+
+def layers(figure):
+    """The grey picture and the map of each overlay."""
+    return [ax.images for ax in figure.axes if len(ax.images) == 2]
+
+
+def test_overlays_lie_on_their_pictures():
+    pictures, maps = torch.rand(2, 3, 12, 8), torch.tensor([[[-1.0, 0.0], [0.5, 0.25]], [[4.0, 0.0], [0.0, 0.0]]])
+    figure = plot.overlay(pictures, maps, ["a", "b"], source="nowhere")
+    assert [ax.get_title() for ax in figure.axes][:2] == ["a", "b"] and "nowhere" in figure.get_supxlabel()
+    for (below, above), picture, values in zip(layers(figure), pictures, maps):
+        grey = torch.einsum("chw,c->hw", picture, torch.tensor([0.299, 0.587, 0.114]))
+        np.testing.assert_allclose(below.get_array(), 0.3 + 0.7 * grey, atol=1e-6)
+        np.testing.assert_array_equal(above.get_array(), values)
+        assert above.get_extent() == below.get_extent() == [-0.5, 7.5, 11.5, -0.5], "corners on the picture's corners"
+        assert above.get_clim() == (-4, 4) and above.get_cmap().name == "RdBu_r"
+        alpha = np.asarray(above.get_alpha())
+        assert (alpha[values == 0] == 0).all() and np.ptp(alpha) > 0 and alpha.max() <= 1, "clear at 0"
+        assert alpha.argmax() == values.abs().argmax(), "and strongest where the map is"
+    assert len(figure.axes) == 3, "and a bar with the scale"
+
+
+def test_overlays_each_on_their_own_scale_or_a_given_one():
+    pictures, maps = [np.full((4, 4), 255, np.uint8)] * 2, [np.eye(2), -3 * np.eye(2)]
+    figure = plot.overlay(pictures, maps, limits="each", smooth=False)
+    assert [above.get_clim() for _, above in layers(figure)] == [(-1, 1), (-3, 3)] and len(figure.axes) == 2
+    assert [below.get_array().max() for below, _ in layers(figure)] == [1, 1], "white bytes stay white"
+    assert [above.get_interpolation() for _, above in layers(figure)] == ["nearest"] * 2
+    figure = plot.overlay(pictures, maps, limits=2.0)
+    assert [above.get_clim() for _, above in layers(figure)] == [(-2, 2)] * 2
+    assert [above.get_interpolation() for _, above in layers(figure)] == ["bilinear"] * 2
+    assert np.asarray(layers(figure)[1][1].get_alpha()).max() <= 1, "beyond the limit it is no stronger"
+    assert len(layers(plot.overlay(pictures * 3, maps * 3, columns=4))) == 6
+    plot.overlay(pictures[:1], [np.zeros((2, 2))]).canvas.draw()
+
+
+def test_overlays_name_what_is_wrong():
+    with pytest.raises(ValueError, match="2 pictures, 1 maps and 1 titles should be as many"):
+        plot.overlay([np.eye(3)] * 2, [np.eye(3)])
+    with pytest.raises(ValueError, match="1 pictures, 1 maps and 2 titles"):
+        plot.overlay([np.eye(3)], [np.eye(3)], ["a", "b"])
+    with pytest.raises(ValueError, match="0 pictures"):
+        plot.overlay([], [])
+
+
 def test_images_name_what_is_wrong():
     with pytest.raises(ValueError, match="2 pictures but 1 titles"):
         plot.images([np.eye(3)] * 2, ["one"])
@@ -171,3 +223,9 @@ def test_curves_start_at_epoch_one():
 
 def test_number_hint_is_strict():
     assert number_hint(2.9, 3) == "2.9 is too small." and number_hint(3.0000000001, 3) is None
+
+
+def test_overlays_of_wide_pictures_leave_no_empty_rows():
+    wide, square = (plot.overlay([np.zeros((10, n))] * 2, [np.eye(2)] * 2, columns=1, size=2) for n in (20, 10))
+    assert wide.get_size_inches().tolist() == [2, 2.6]
+    assert square.get_size_inches().tolist() == [2, 4.6]
