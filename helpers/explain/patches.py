@@ -47,14 +47,14 @@ def max_activating_patches(model, images, layer, units, k=9, preprocess=None, ba
 def cut(pictures, boxes, fill=0.5):
     """The boxes x0, y0, x1, y1 (k, 4) cut out of the pictures (k, C, H, W), (k, C, h, w); `fill` beyond the border.
 
-    Raises ValueError for boxes of different sizes, or not one a picture.
+    fill: for bytes it is meant from 0 to 1, too. Raises ValueError for boxes of different sizes, or not one a picture.
     """
     sizes = {(int(y1 - y0), int(x1 - x0)) for x0, y0, x1, y1 in boxes}
     if len(sizes) != 1 or len(boxes) != len(pictures):
         raise ValueError(
             f"{len(pictures)} pictures need as many boxes, all of one size: got {len(boxes)}, {sorted(sizes)}"
         )
-    ((height, width),) = sizes
+    ((height, width),), fill = sizes, round(255 * fill) if pictures.dtype == torch.uint8 else fill
     patches = torch.full((*pictures.shape[:2], height, width), fill, dtype=pictures.dtype, device=pictures.device)
     for patch, picture, (x0, y0, _, _) in zip(patches, pictures, boxes.tolist()):
         top, left, bottom, right = max(y0, 0), max(x0, 0), y0 + height, x0 + width
