@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from explain_cases import NETWORKS, RuledReLU, network, normal, pictures, plain_gradient, relative, tiny
+from explain_cases import NETWORKS, RuledReLU, network, normal, pictures, plain_gradient, randomised, relative, tiny
 from scipy import ndimage
 from torch import nn
 
@@ -58,7 +58,7 @@ class Head(nn.Module):
         super().__init__()
         self.conv, self.last, self.head = nn.Conv2d(3, 4, 3), nn.ReLU(), head
         self.layers = nn.ModuleDict(layers)
-        self.double()
+        randomised(self)
 
     def forward(self, x):
         return self.head(self.layers, self.last(self.conv(x)))
@@ -135,7 +135,8 @@ def test_signed_unless_asked_otherwise():
 
 
 def test_guided_grad_cam_is_the_product():
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(192, 5)).double()
+    layers = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(192, 5)
+    model = randomised(nn.Sequential(*layers))
     maps, slope = slopes(model, X, "2", [1, 1, 1])
     coarse = (maps * slope.mean((2, 3), keepdim=True)).sum(1, keepdim=True).clamp(min=0)
     model_by_hand = nn.Sequential(model[0], RuledReLU("guided"), *model[2:])

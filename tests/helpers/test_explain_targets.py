@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from explain_cases import normal, relative, tiny
+from explain_cases import network, normal, relative, tiny
 from torch import nn
 
 from helpers import explain
@@ -230,6 +230,11 @@ def test_unknown_names_list_near_matches(typo, near):
     for look in (explain.activations, lambda m, x, layer: explain.grad_cam(m, x, 1, layer)):
         with pytest.raises(ValueError, match=f"no layer '{typo}' in this Tiny; .*({near})"):
             look(tiny(), X, typo)
+
+
+def test_near_matches_are_names_like_it_then_names_that_hold_it():
+    with pytest.raises(ValueError, match=r"in this ResNet; did you mean conv1, layer1\.0\.conv1, layer1\.0\.conv2"):
+        find_layer(network("resnet18"), "conv")
 
 
 @pytest.mark.parametrize("layer", ["", None, 3, ["quite another"], "quite another name"])
