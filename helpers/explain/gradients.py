@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from helpers.explain.rectifiers import Rectifying
-from helpers.explain.watch import at_once, check_batch, gradient, output_of, score, scores, watching
+from helpers.explain.watch import at_once, check_batch, gradient, in_parts, output_of, score, scores, watching
 
 
 def saliency(model, x, target, layer=None):
@@ -133,7 +133,7 @@ def _weighted_sum(model, points, weights, target, x):
     """The sum of the gradients at the points, each a batch like x, times their weights; several points at a time."""
     total = torch.zeros_like(x)
     with watching(model), torch.enable_grad():
-        for part in torch.as_tensor(weights, dtype=torch.float64).split(max(1, at_once(x) // len(x))):
+        for part in in_parts(torch.as_tensor(weights, dtype=torch.float64), at_once(x) // len(x)):
             slopes = _slopes(model, torch.cat(list(islice(points, len(part)))), target, len(x))
             total += torch.tensordot(part.to(slopes), slopes.unflatten(0, (-1, len(x))), dims=1)
     return total

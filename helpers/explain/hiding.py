@@ -4,7 +4,7 @@ import torch
 
 from helpers.conv import pair
 from helpers.explain.gradients import baseline_like
-from helpers.explain.watch import at_once, check_batch, one_a_picture, score, scores, watching
+from helpers.explain.watch import at_once, check_batch, in_parts, one_a_picture, score, scores, watching
 
 
 def occlusion(model, x, target, window=16, stride=8, baseline=0.0, batch_size=None):
@@ -26,8 +26,8 @@ def occlusion(model, x, target, window=16, stride=8, baseline=0.0, batch_size=No
     with watching(model), torch.no_grad():
         output = model(x.clone())
         whole = one_a_picture(score(output, target), len(x))
-        several = max(1, (batch_size or at_once(x)) // len(x)) if torch.is_tensor(output) else 1
-        for part in windows.split(several):
+        several = (batch_size or at_once(x)) // len(x) if torch.is_tensor(output) else 1
+        for part in in_parts(windows, several):
             fall = whole - _hide(model, x, hidden, part, target)  # (windows, N)
             masks = _masks(part, x)
             falls += torch.einsum("kn,khw->nhw", fall, masks.to(fall))

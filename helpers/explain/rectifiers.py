@@ -43,15 +43,21 @@ class Rectifying(TorchFunctionMode):
 class _Rectifier(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, top, guided, in_place):
-        ctx.passes = (x > 0) & (x < top) if guided else None
         if in_place:
             ctx.mark_dirty(x)
-        return x.clamp_(0, top) if in_place else x.clamp(0, top)
+        y = x.clamp_(0, top) if in_place else x.clamp(0, top)
+        ctx.passes = _passes(y, top) if guided else None
+        return y
 
     @staticmethod
     def backward(ctx, grad):
-        passes = grad > 0 if ctx.passes is None else (grad > 0) & ctx.passes
-        return grad * passes, None, None, None
+        grad = grad.relu()
+        return grad if ctx.passes is None else grad.mul_(ctx.passes), None, None, None
+
+
+def _passes(y, top):
+    """1 where a ReLU's output lies between 0 and its top, else 0; numbers, since products with bools are slow."""
+    return y.sign() if top == float("inf") else y.sign().mul_(y < top)
 
 
 def _steps(value):

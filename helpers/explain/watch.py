@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-PIXELS = 400_000  # that pass through a model at once, where a method needs many passes: eight pictures of 224 x 224
+PIXELS = 8 * 224 * 224  # that pass through a model at once, where a method needs many passes
 
 
 @contextmanager
@@ -103,6 +103,11 @@ def gradient(value, at, what):
 def at_once(x):
     """How many pictures of x's size to give a model at once: enough to keep it busy, few enough for the memory."""
     return max(1, PIXELS // x[0, 0].numel())
+
+
+def in_parts(items, most):
+    """A tensor cut into as few parts of at most `most` rows as can be, nearly equal ones."""
+    return items.tensor_split(-(-len(items) // max(1, most)))
 
 
 def check_batch(x):

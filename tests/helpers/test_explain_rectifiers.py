@@ -104,6 +104,31 @@ def test_however_a_relu_is_called(how, rule):
         assert not torch.equal(model(x), Net(RuledReLU(rule))(x)) or top > 6, "some inputs lie above 6"
 
 
+def test_by_hand_where_inputs_lie_on_the_kinks():
+    # G is 2, -2, 2, ... ; where a ReLU's input is 0 or (ReLU6) 6, its gradient is 0, as torch has it.
+    x = torch.tensor([-1.0, -1, 0, 0, 1, 1, 6, 6, 7, 7]).view(1, 10, 1, 1)
+    signs = torch.tensor([2.0, -2] * 5)
+    for relu, guided in ((nn.ReLU(), [0, 0, 0, 0, 2, 0, 2, 0, 2, 0]), (nn.ReLU6(), [0, 0, 0, 0, 2, 0, 0, 0, 0, 0])):
+        model = nn.Sequential(relu, nn.Flatten())
+        assert guided_backprop(model, x, lambda output: output @ signs).flatten().tolist() == guided
+        assert deconvnet(model, x, lambda output: output @ signs).flatten().tolist() == [2, 0] * 5
+
+
+@each_rule
+def test_what_a_relu_gave_may_be_changed_in_place_afterwards(rule):
+    def forward(relu):
+        def run(x):
+            y = relu(x)
+            y += 0.5 * x
+            return y
+
+        return run
+
+    x, clamp = normal(2, 3, 9, 8), forward(lambda x: x.clamp(min=0))
+    written = plain_gradient(Net(forward(lambda x: RuledReLU(rule)(x) * 1)), x, [1, 1])
+    assert relative(RULES[rule](Net(clamp), x, 1), written) < 1e-12
+
+
 @each_rule
 def test_within_the_context_the_output_is_the_models(rule):
     seen, model, x = [], Net(F.relu), normal(2, 3, 9, 8)
