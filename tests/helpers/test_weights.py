@@ -196,6 +196,22 @@ def test_batches_hold_both_sets_at_three_sizes(photos):
     assert set(sizes) == {96, 128, 160}
 
 
+def test_all_of_cifar_is_watched_every_fifth_epoch_and_in_the_last(photos):
+    steps = {epoch: photographs.plan().watched(epoch, 32)[0][2] for epoch in (1, 4, 5, 30, 31, 32)}
+    assert steps == {1: 5, 4: 5, 5: 1, 30: 1, 31: 5, 32: 1}
+
+
+def test_photographs_lose_detail_and_colours_change():
+    g = torch.Generator().manual_seed(0)
+    x = torch.rand(40, 3, 112, 112, generator=g)
+    blurred = photographs._blur(x, g)
+    changed = (blurred != x).flatten(1).any(1)
+    assert 8 < changed.sum() < 32 and (blurred[changed].std((1, 2, 3)) < 0.8 * x[changed].std((1, 2, 3))).all()
+    flat = torch.full((40, 3, 4, 4), 0.5)
+    brightness = photographs._colour(flat, g)[:, 0, 0, 0]
+    assert 0.34 < brightness.min() < 0.42 and 0.58 < brightness.max() < 0.66
+
+
 def test_batches_repeat_with_the_generator(photos):
     plan = photographs.plan()
     first, again, other = (plan.batch(torch.Generator().manual_seed(seed)) for seed in (4, 4, 5))
