@@ -10,7 +10,7 @@ class SceneNet(nn.Sequential):
     Takes (N, 3, H, W) float, normalised, with sides of multiples of 8, made for 64; returns logits (N, n_classes). The
     last maps, of `relu5`, are (channels[4], H / 8, W / 8). Raises ValueError unless channels are five numbers, each at
     least 1.
-    Source: Chapter 15, "The five steps".
+    Source: Chapter 15, "Where the score comes from".
     """
 
     def __init__(self, n_classes=10, channels=(16, 32, 64, 96, 128)):
