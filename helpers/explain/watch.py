@@ -15,7 +15,7 @@ def watching(model, layers=(), cut=False):
     """Evaluation mode, the outputs of `layers` recorded; afterwards modes and hooks are as they were, errors or not.
 
     Yields a dict that each forward pass fills: qualified name -> output (of its last call, where a layer is called
-    more than once). What follows the layer works on a copy, so an in-place ReLU or addition does not change the record.
+    more than once), a copy, so that an in-place ReLU or addition after the layer does not change the record.
     cut: the graph of gradients begins at the recorded output, a leaf; run the model under `torch.no_grad()`, since what
     comes before the layer needs no graph.
     """
@@ -123,10 +123,11 @@ def _recorder(outputs, name, cut):
     def hook(module, inputs, output):
         if not torch.is_tensor(output):
             raise ValueError(f"layer {name!r} returns a {type(output).__name__}, not a tensor")
-        if cut:
-            torch.set_grad_enabled(True)  # until the caller's no_grad ends
-            output = output.detach().requires_grad_()
-        outputs[name] = output
+        if not cut:
+            outputs[name] = output.clone()
+            return None
+        torch.set_grad_enabled(True)  # until the caller's no_grad ends
+        outputs[name] = output.detach().requires_grad_()
         return outputs[name].clone()
 
     return hook

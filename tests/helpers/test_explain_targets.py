@@ -201,6 +201,29 @@ def test_containers_and_what_is_inside_them_at_once():
     assert torch.equal(made["0"], made["0.0"].relu()) and torch.equal(made["1"], made[""])
 
 
+def test_an_in_place_layer_called_as_a_statement():
+    class Statement(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.relu, self.fc = nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Linear(4, 2)
+            self.double()
+
+        def forward(self, x):
+            y = self.conv(x)
+            self.relu(y)
+            y = y.mul_(2)
+            return self.fc(y.mean((2, 3)))
+
+    model = Statement()
+    made = explain.activations(model, X, ["conv", "relu"])
+    torch.testing.assert_close(made["conv"], model.conv(X).detach())
+    assert torch.equal(made["relu"], made["conv"].relu())
+    with pytest.raises(ValueError, match="the target does not depend on the layer 'relu'"):
+        explain.grad_cam(model, X, 1, "relu")
+    with pytest.raises(ValueError, match="the target has no gradient|the target does not depend on the layer 'relu'"):
+        explain.grad_cam(model.requires_grad_(False), X, 1, "relu")
+
+
 def test_a_module_under_two_names():
     model = tiny()  # `same` is conv2
     assert find_layer(model, "same") == ("same", model.conv2) and find_layer(model, model.same)[1] is model.conv2
