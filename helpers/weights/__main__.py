@@ -23,7 +23,7 @@ def main(arguments=None):
     torch.set_num_threads(1)
     plan = PLANS[options.network]()
     if options.epochs:
-        plan = dataclasses.replace(plan, epochs=options.epochs)
+        plan = dataclasses.replace(plan, epochs=options.epochs, after=None)
     folder = options.state or data.home() / "weights" / plan.name
     model, rows = training.train(plan, folder, options.until, options.seed)
     store(plan, model, rows, options.seed)
@@ -51,7 +51,7 @@ def _parser():
     parser = argparse.ArgumentParser("python -m helpers.weights", description=__doc__)
     parser.add_argument("network", choices=PLANS)
     parser.add_argument("--state", type=Path, help="folder of the training's state; in the data home if not given")
-    parser.add_argument("--epochs", type=int, help="of the whole training, if not as planned")
+    parser.add_argument("--epochs", type=int, help="of a training of this length, with nothing after it")
     parser.add_argument("--until", type=int, help="stop after this epoch, and store what is there")
     parser.add_argument("--seed", type=int, default=0)
     return parser

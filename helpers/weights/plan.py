@@ -18,7 +18,8 @@ class Plan:
     watched(epoch, epochs): what is measured after an epoch, rows of (name, size, step), each step-th picture of that
     test. data: a line on the pictures; source: a line for under a figure. rate: the largest learning rate; smoothing:
     of the labels; decay: of the running average of the weights; weight_decay: of weights of two dimensions and more.
-    photographs: whether the answers to the package's photographs are written down, too.
+    photographs: whether the answers to the package's photographs are written down, too. strength: of the changes that
+    batch makes to its pictures, 1 for all. after: a training that goes on from where this one ends.
     """
 
     name: str
@@ -39,8 +40,11 @@ class Plan:
     decay: float = 0.999
     weight_decay: float = 5e-4
     photographs: bool = False
+    strength: float = 1.0
+    after: "Plan | None" = None
 
     def recipe(self, seed):
         """What decides the weights besides the pictures and the code, for the state, the stored file and the card."""
-        names = ("name", "options", "epochs", "steps", "rate", "smoothing", "decay", "weight_decay", "data")
-        return {name: getattr(self, name) for name in names} | {"seed": seed}
+        names = ("name", "options", "epochs", "steps", "rate", "smoothing", "decay", "weight_decay", "data", "strength")
+        after = {"after": self.after.recipe(seed + 1)} if self.after else {}
+        return {name: getattr(self, name) for name in names} | {"seed": seed} | after

@@ -13,7 +13,22 @@ from helpers.download import write_whole
 
 
 def train(plan, folder, until=None, seed=0):
+    """Train the plan's network, and then what comes after it, with seed + 1: (network, rows), see `train_one`.
+
+    The state of what comes after lies in folder/after; its epochs are counted on.
+    """
+    model, rows = train_one(plan, folder, until, seed)
+    left = None if until is None else until - plan.epochs
+    if plan.after is None or rows[-1]["epoch"] < plan.epochs or (left is not None and left < 1):
+        return model, rows
+    model, more = train_one(plan.after, folder / "after", left, seed + 1, start=model)
+    return model, rows + [row | {"epoch": row["epoch"] + plan.epochs} for row in more]
+
+
+def train_one(plan, folder, until=None, seed=0, start=None):
     """Train the plan's network up to the end of epoch `until` (the last if None), or no further if it is past that.
+
+    start: a network whose weights to begin with, random ones if None.
 
     Returns (the running average of the weights as a network, rows): a row for each epoch and test watched, a dict of
     epoch, loss (the mean over its steps, in nats), seconds (of the processor, without the tests), set, size, pictures,
@@ -22,7 +37,7 @@ def train(plan, folder, until=None, seed=0):
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "state.pt"
-    parts, rows = _start(plan, seed), []
+    parts, rows = _start(plan, seed, start), []
     if path.exists():
         rows = _continue(parts, path, plan.recipe(seed))
     for epoch in range(_epoch(rows), min(until or plan.epochs, plan.epochs)):
@@ -57,9 +72,12 @@ def logits(model, preprocess, images, size, low=True):
     return torch.cat(scores)
 
 
-def _start(plan, seed):
+def _start(plan, seed, start=None):
     torch.manual_seed(seed)
-    model = plan.network().to(memory_format=torch.channels_last)
+    model = plan.network()
+    if start is not None:
+        model.load_state_dict(start.state_dict())
+    model = model.to(memory_format=torch.channels_last)
     update = swa_utils.get_ema_multi_avg_fn(plan.decay)
     average = swa_utils.AveragedModel(model, multi_avg_fn=update, use_buffers=True)
     weights = [p for p in model.parameters() if p.ndim > 1]
