@@ -28,6 +28,7 @@ from helpers.pretrained import stored
 
 PATH = results.FOLDER / "map_scores.csv"
 PICTURES, SEED, BATCH, STEPS, LAYER = 300, 14, 25, 16, "relu5"
+MEASURES = ["pointing", *(f"{kind}, {name}" for name in ("grey", "blurred") for kind in ("insertion", "deletion"))]
 ODDS = torch.Generator()  # of SmoothGrad's noise and of the random map
 
 

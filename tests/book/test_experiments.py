@@ -29,7 +29,30 @@ def batch_lr(script):
     return columns, [(name, n, f"{rate:g}", warm_up, seed) for seed in script.SEEDS for name, n, rate, warm_up in runs]
 
 
-@pytest.mark.parametrize("planned", [shifts, heritage, augmentation, batch_lr])
+def defence(script):
+    attacks = [(*run, *attack) for run in script.PLAN for attack in script.ATTACKS]
+    return ["training", "seed", "attack", "epsilon"], attacks
+
+
+def inversion(script):
+    runs = [(*run, name) for run in script.PLAN for name in script.data.PHOTOS]
+    return ["network", "layer", "seed", "picture"], runs
+
+
+def map_scores(script):
+    return ["method", "measure", "weights"], [
+        (method, measure, script.weights("scenes")) for method in script.METHODS for measure in script.MEASURES
+    ]
+
+
+def map_sanity(script):
+    runs = [(*run, method, script.WEIGHTS) for run in script.PLAN for method in script.CHECKED]
+    return ["state", "seed", "method", "weights"], runs
+
+
+@pytest.mark.parametrize(
+    "planned", [shifts, heritage, augmentation, batch_lr, defence, inversion, map_scores, map_sanity]
+)
 def test_every_planned_run_is_stored_and_nothing_else(planned, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
     script = importlib.import_module(planned.__name__)
