@@ -50,8 +50,12 @@ def map_sanity(script):
     return ["state", "seed", "method", "weights"], runs
 
 
+def class_maps(script):
+    return ["network", "method", "layer", "seed", "weights"], [(*run, script.weights("scenes")) for run in script.PLAN]
+
+
 @pytest.mark.parametrize(
-    "planned", [shifts, heritage, augmentation, batch_lr, defence, inversion, map_scores, map_sanity]
+    "planned", [shifts, heritage, augmentation, batch_lr, defence, inversion, map_scores, map_sanity, class_maps]
 )
 def test_every_planned_run_is_stored_and_nothing_else(planned, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
