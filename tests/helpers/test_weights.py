@@ -145,6 +145,50 @@ def test_bfloat16_is_used_where_it_is_said(low):
     assert kinds == [torch.bfloat16 if low else torch.float32]
 
 
+def followed():
+    """Two epochs, then three on other pictures at another rate."""
+    other = tiny().batch
+    return tiny(after=tiny(epochs=3, rate=0.1, batch=lambda g: tuple(part.flip(0) for part in other(g)), strength=0.5))
+
+
+def test_a_training_that_goes_on_starts_from_the_weights_given(tmp_path):
+    net = SceneNet(10, (4, 4, 4, 4, 4))
+    still, _ = training.train_one(tiny(rate=1e-12, epochs=1), tmp_path, start=net)
+    for ours, theirs in zip(still.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert still is not net and not any(torch.equal(p, torch.zeros_like(p)) for p in net.parameters() if p.ndim > 1)
+
+
+def test_what_comes_after_is_a_training_of_its_own(tmp_path):
+    plan = followed()
+    model, rows = training.train(plan, tmp_path / "whole", seed=4)
+    first, before = training.train_one(plan, tmp_path / "first", seed=4)
+    second, more = training.train_one(plan.after, tmp_path / "second", seed=5, start=first)
+    assert equal(model, second) and not equal(model, first)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5] and len(before) == 2
+    assert [row["loss"] for row in rows] == [row["loss"] for row in before + more]
+
+
+@pytest.mark.parametrize(
+    "until, epochs", [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (5, [1, 2, 3, 4, 5]), (9, [1, 2, 3, 4, 5])]
+)
+def test_until_counts_on_and_a_second_run_continues(tmp_path, until, epochs):
+    whole, _ = training.train(followed(), tmp_path / "whole")
+    some, rows = training.train(followed(), tmp_path / "parts", until)
+    assert [row["epoch"] for row in rows] == epochs and equal(some, whole) == (until >= 5)
+    rest, rows = training.train(followed(), tmp_path / "parts")
+    assert equal(rest, whole) and [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
+
+
+def test_the_recipe_tells_what_comes_after(tmp_path):
+    recipe = json.loads(json.dumps(followed().recipe(4)))
+    assert (recipe["epochs"], recipe["seed"], recipe["strength"]) == (2, 4, 1)
+    assert (recipe["after"]["epochs"], recipe["after"]["seed"], recipe["after"]["strength"]) == (3, 5, 0.5)
+    training.train(tiny(), tmp_path)
+    with pytest.raises(ValueError, match="differs in after"):
+        training.train(followed(), tmp_path)
+
+
 # ---- the pictures
 
 
@@ -210,6 +254,31 @@ def test_photographs_lose_detail_and_colours_change():
     flat = torch.full((40, 3, 4, 4), 0.5)
     brightness = photographs._colour(flat, g)[:, 0, 0, 0]
     assert 0.34 < brightness.min() < 0.42 and 0.58 < brightness.max() < 0.66
+
+
+def test_the_last_epochs_change_the_pictures_less(photos):
+    plan = photographs.plan()
+    assert plan.strength == 1 and plan.after.strength == plan.after.batch.keywords["strength"] == photographs.GENTLE < 1
+    assert (plan.after.after, plan.after.tests.keys()) == (None, plan.tests.keys())
+    full, gentle = (p.batch(torch.Generator().manual_seed(5)) for p in (plan, plan.after))
+    assert torch.equal(full[1], gentle[1]) and full[0].shape == gentle[0].shape and not torch.equal(full[0], gentle[0])
+    watched = {epoch: plan.after.watched(epoch, 6)[0] for epoch in (1, 6)}
+    assert watched == {1: ("CIFAR-10, test", 96, 5), 6: ("CIFAR-10, test", 96, 1)}
+
+
+@pytest.mark.parametrize("strength", [0, 0.4, 1])
+def test_strength_scales_every_change(strength):
+    g = torch.Generator().manual_seed(0)
+    flat = torch.full((400, 3, 4, 4), 0.5)
+    brightness = photographs._colour(flat, g, strength)[:, 0, 0, 0] / 0.5 - 1
+    assert brightness.abs().max().item() == pytest.approx(0.3 * strength, abs=0.02)
+    ramp = torch.arange(64.0).expand(400, 3, 64, 64) / 64  # brightness tells the column
+    seen = photographs._warp(ramp, 64, g, strength)[:, 0, 31:33, 30:34]
+    seen = torch.where((seen[:, 0, -1] > seen[:, 0, 0])[:, None, None], seen, seen.flip(2)) * 64
+    shift = seen[:, 0, 1:3].mean(1) - 31.5 + 0.5
+    scale = (seen[:, 0, -1] - seen[:, 0, 0]) / 3
+    assert shift.abs().max() < 8.5 * strength + 0.6 and (strength == 0 or shift.abs().max() > 7 * strength)
+    assert scale.log().abs().max().item() == pytest.approx(0.6 * strength, abs=0.11 * strength + 1e-4)
 
 
 def test_batches_repeat_with_the_generator(photos):
@@ -313,6 +382,10 @@ def test_epochs_can_be_named(tmp_path, monkeypatch):
     found = []
     program.main(["scenes", "--state", str(tmp_path), "--epochs", "1", "--seed", "5"])
     assert found == [(1, 1, 5)]
+    monkeypatch.setitem(program.PLANS, "scenes", followed)
+    program.main(["scenes", "--state", str(tmp_path / "other"), "--epochs", "3"])
+    program.main(["scenes", "--state", str(tmp_path / "whole")])
+    assert found[1:] == [(3, 3, 0), (2, 5, 0)], "a length given leaves out what comes after"
     with pytest.raises(SystemExit):
         program.main(["vgg"])
 
