@@ -1,10 +1,12 @@
 """Time the maps of helpers.explain against captum, torchcam and grad-cam: ResNet-18, 224 x 224 pixels, one thread.
 
 Every round runs each library once, beginning with another one each time, after a round that is not counted; the table
-has the median seconds, and the median (and quartiles) of each library's time divided by ours in the same round.
+has the median seconds of processor time (which other processes disturb less than the clock's), and the median and the
+quartiles of each library's time divided by ours in the same round.
 """
 
 import os
+import time
 import warnings
 from pathlib import Path
 
@@ -13,7 +15,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import captum.attr
 import numpy as np
 import torch
-from bench_conv import seconds
 from common import write
 from pytorch_grad_cam import GradCAM, GuidedBackpropReLUModel, LayerCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -38,11 +39,13 @@ def main():
 
 
 def rotating(ways, rounds):
-    """Seconds (rounds,) of each way, the order turned by one each round; a first round is not counted."""
+    """Processor seconds (rounds,) of each way, the order turned by one each round; a first round is not counted."""
     names, times = list(ways), {name: [] for name in ways}
     for i in range(rounds + 1):
         for name in names[i % len(names) :] + names[: i % len(names)]:
-            times[name].append(seconds(ways[name], 1))
+            start = time.process_time()
+            ways[name]()
+            times[name].append(time.process_time() - start)
     return {name: np.array(t[1:]) for name, t in times.items()}
 
 

@@ -26,7 +26,8 @@ def test_pointing_by_hand(values, expected):
 
 
 def test_each_map_points_for_itself():
-    maps, masks = torch.eye(4).view(4, 2, 2), torch.tensor([[True, False], [True, False]]).expand(4, 2, 2)
+    maps = torch.eye(4).view(4, 2, 2) * torch.tensor([4.0, 0.1, 2, 1]).view(4, 1, 1) - 1  # each has its own largest
+    masks = torch.tensor([[True, False], [True, False]]).expand(4, 2, 2)
     assert pointing_game(maps, masks).tolist() == [1, 0, 1, 0]
     assert pointing_game(maps, torch.zeros(4, 2, 2).bool()).tolist() == [0, 0, 0, 0]
     assert pointing_game(maps.double().requires_grad_(), masks).tolist() == [1, 0, 1, 0]
@@ -141,9 +142,9 @@ def test_coarse_maps_are_resampled_and_the_first_of_equal_pixels_comes_first():
     model = Sum(torch.ones(4, 4))
     insertion_deletion(model, x, lambda output: output[:, 0], torch.tensor([[[0.0, 1.0]]]), n_steps=4)
     assert model.seen[2].tolist() == [[[[0, 0, 0, 1]] * 4]], "the right column first"
-    model.seen.clear()
-    insertion_deletion(model, x, lambda output: output[:, 0], torch.zeros(1, 4, 4), n_steps=4)
-    assert model.seen[2].tolist() == [[[[1] * 4, [0] * 4, [0] * 4, [0] * 4]]]
+    large, model = torch.ones(1, 1, 32, 32).double(), Sum(torch.ones(32, 32))
+    insertion_deletion(model, large, lambda output: output[:, 0], torch.zeros(1, 32, 32), n_steps=4)
+    assert (model.seen[2][0, 0].sum(1) == torch.tensor([32.0] * 8 + [0] * 24)).all()
 
 
 @pytest.mark.parametrize(
