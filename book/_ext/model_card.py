@@ -78,7 +78,7 @@ def parts() -> str:
         last = read("weights", network="resnet18", weights="training", epoch=done, size=96)
         rows.append([name, *numbers, *(percent(r["accuracy"]) for of in SETS for r in last if r["set"] == of)])
     return table(
-        "part | epochs | steps each | largest rate | strength | seed | CIFAR-10 after it | Caltech-101 after it", rows
+        "part | epochs | steps | rate | strength | seed | CIFAR-10 | Caltech-101", rows
     )
 
 
