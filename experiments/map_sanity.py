@@ -9,9 +9,9 @@ trained like the first, but from another start, with other batches and for 4 epo
 correlation of the two maps of a picture, of three-channelled maps after their largest absolute value; absolute: the
 same, signs left out; edges: of the state's map with the strength of the picture's edges; each the mean over those of
 the pictures (defined of them) where neither map is the same everywhere. The state "trained" is the first network
-itself. accuracy: of the state's network on the pictures. weights: the first digits of both stored networks' sha256;
-seconds: the processor's time for the state's maps. Results: map_sanity.csv. About ten minutes on a core. A second run
-continues: a row that is in the file is not made again, but where a network is another one, all are.
+itself. accuracy: of the state's network on the pictures. weights: the first digits of the sha256 of both stored
+networks' tensors; seconds: the processor's time for the state's maps. Results: map_sanity.csv. About three minutes on a
+core. A second run continues: a row that is in the file is not made again, but where a network is another one, all are.
 """
 
 import tempfile
