@@ -2,16 +2,16 @@
 
 Run from the repository's root: python experiments/class_images.py
 For the stored network `pretrained("scenes")`, one picture of 64x64 for each of the ten classes by gradient ascent on
-its score, STEPS steps of Adam at RATE from normal noise of deviation NOISE (normalised units, in which pictures lie
-from -1 to 1), with none of the SWITCHES, all of them, each alone and all but each. A row for each picture:
-score and share (softmax) of its class in the network that it was made for; shown: the share of the same picture with
-its values cut off at -1 and 1, as a screen shows it; judge_0 and judge_1: the share in two other networks of the same
-kind, trained here for 600 steps on other scenes from other random weights, and right_0, right_1: whether the class is
-their answer; rough: the part of the picture's variance in waves shorter than 4 pixels; deviation: root mean square.
-Three more kinds of rows for comparison: "noise", the start; "scenes", one fresh scene of each class; "untrained",
-pictures made in the same way, all switches off and on, for networks with random weights, score and share being theirs.
+its score, with each of the SETTINGS, from normal noise of deviation NOISE (normalised units, in which pictures lie from
+-1 to 1). A row for each picture: score and share (softmax) of its class in the network that it was made for; shown: the
+share of the same picture with its values cut off at -1 and 1, as a screen shows it; judge_0, judge_1, judge_2: the
+share in three other networks of the same kind, trained here for 600 steps on other scenes, the first from the random
+weights from which the network itself began (seed 0), the others from other ones; right_0, right_1, right_2: whether the
+class is their answer; rough: the part of the picture's variance in waves shorter than 4 pixels; deviation: root mean
+square. Three more kinds of rows to compare with: "noise", the start; "scenes", one fresh scene of each class;
+"untrained", pictures made with the settings "none" for a network with random weights, whose score and share they give.
 Results: class_images.csv; weights: the first digits of the sha256 of the network's file. seconds: of the processor, for
-a batch of ten. About four minutes on a core. A second run continues: a run that is in the file is not run again.
+a batch of ten. About five minutes on a core. A second run continues: a run that is in the file is not run again.
 """
 
 import dataclasses
@@ -24,43 +24,49 @@ import results
 import torch
 
 from helpers import data, synthesis
-from helpers.augment import normalise
 from helpers.models import pretrained
 from helpers.pretrained import SceneNet, stored
 from helpers.weights import drawn, training
 
 PATH = results.FOLDER / "class_images.csv"
-STEPS, RATE, NOISE = 128, 0.05, 0.3
-SWITCHES = {"l2": 1e-2, "jitter": 4, "blur": 0.7, "fourier": True}
-SEEDS = (0, 1, 2)
-OFF, ON = (0, 0, 0, 0), (1, 1, 1, 1)
-MADE = [OFF, ON]  # none of the switches, all, each alone, all but each
-MADE += [tuple(int((switch == name) != but) for switch in SWITCHES) for but in (0, 1) for name in SWITCHES]
-PLAN = [("made", switches, seed) for seed in SEEDS for switches in MADE]
-PLAN += [(kind, OFF, seed) for seed in SEEDS for kind in ("noise", "scenes")]
-PLAN += [("untrained", switches, seed) for seed in SEEDS for switches in (OFF, ON)]
-JUDGES = (1, 2)  # seeds of the weights; their pictures have 200 more
+NOISE, SEEDS, JUDGES = 0.3, (0, 1, 2), (0, 1, 2)
+COMMON = {"steps": 128, "lr": 0.05, "l2": 0.0}
+SWITCHES = {"L2": {"l2": 1e-2}, "jitter": {"jitter": 4}, "blur": {"blur": 0.7}, "Fourier": {"fourier": True}}
+
+
+def switched(*names):
+    """The common settings with these switches on."""
+    return COMMON | {key: value for name in names for key, value in SWITCHES[name].items()}
+
+
+SETTINGS = {"none": COMMON} | {name: switched(name) for name in SWITCHES}
+SETTINGS |= {f"all but {name}": switched(*(n for n in SWITCHES if n != name)) for name in SWITCHES}
+SETTINGS |= {"all four": switched(*SWITCHES)}
+LONGER = {"steps": 256, "lr": 0.1, "l2": 0.0, "jitter": 8, "blur": 1.0, "fourier": True, "bounds": (-1, 1)}
+SETTINGS |= {"longer, in bounds": LONGER, "blurred at every step": LONGER | {"blur_every": 1}}
+COMPARED = ("noise", "scenes", "untrained")
+PLAN = [(kind, seed) for seed in SEEDS for kind in (*SETTINGS, *COMPARED)]
 
 
 def main():
     torch.set_num_threads(1)
     model, classes, preprocess = pretrained("scenes")
     weights = json.loads((stored.FOLDER / stored.SUMS).read_text())["scenes"][:8]
-    done = results.done(PATH, "kind", *SWITCHES, "seed", "weights")
-    left = [run for run in PLAN if (run[0], *map(str, run[1]), str(run[2]), weights) not in done]
+    done = results.done(PATH, "kind", "seed", "weights")
+    left = [(kind, seed) for kind, seed in PLAN if (kind, str(seed), weights) not in done]
     judges = [judge(seed) for seed in JUDGES] if left else []
-    for kind, switches, seed in left:
+    for kind, seed in left:
         start = time.process_time()
         network = untrained(seed) if kind == "untrained" else model
-        pictures = make(network, preprocess, kind, switches, seed)
-        columns = {"kind": kind} | dict(zip(SWITCHES, switches)) | {"seed": seed, "weights": weights}
-        columns |= {"source": model.source, "seconds": round(time.process_time() - start, 2)}
+        pictures = make(network, preprocess, kind, seed)
+        columns = {"kind": kind, "seed": seed, "weights": weights, "source": model.source}
+        columns |= {"seconds": round(time.process_time() - start, 2)}
         rows = [{"class": name} | row for name, row in zip(classes, measure(network, judges, pictures))]
         results.append(PATH, [columns | row | results.machine() for row in rows])
 
 
 def judge(seed):
-    """Another network for the same classes, from other weights and pictures; trained once, then read back."""
+    """Another network for the same classes, from the weights of this seed, on other pictures; trained once and kept."""
     scenes = data.scenes(12_800, 64, seed=200 + seed)
 
     def batch(generator):
@@ -78,21 +84,19 @@ def untrained(seed):
     model = SceneNet().train()
     with torch.no_grad():
         for part in data.scenes(1_000, 64, seed=400 + seed).images.split(100):
-            model(normalise(part.float() / 255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
+            model(drawn.PREPROCESS(part))
     return model.eval()
 
 
-def make(model, preprocess, kind, switches, seed):
+def make(model, preprocess, kind, seed):
     """Ten pictures, normalised, one for each class."""
     generator = torch.Generator().manual_seed(seed)
     if kind == "scenes":
         scenes = data.scenes(10, 64, seed=500 + seed)
         return preprocess(scenes.images[scenes.labels.argsort()])
     noise = NOISE * torch.randn(10, 3, 64, 64, generator=generator)
-    on = {name: value for (name, value), used in zip(SWITCHES.items(), switches) if used}
-    steps = 0 if kind == "noise" else STEPS
-    options = {"steps": steps, "lr": RATE, "generator": generator, "l2": 0.0} | on
-    return synthesis.class_image(model, list(range(10)), start=noise, **options)[0]
+    settings = SETTINGS.get(kind, COMMON) | ({"steps": 0} if kind == "noise" else {})
+    return synthesis.class_image(model, list(range(10)), start=noise, generator=generator, **settings)[0]
 
 
 @torch.no_grad()

@@ -54,8 +54,13 @@ def class_maps(script):
     return ["network", "method", "layer", "seed", "weights"], [(*run, script.weights("scenes")) for run in script.PLAN]
 
 
+def class_images(script):
+    return ["kind", "seed"], script.PLAN
+
+
 @pytest.mark.parametrize(
-    "planned", [shifts, heritage, augmentation, batch_lr, defence, inversion, map_scores, map_sanity, class_maps]
+    "planned",
+    [shifts, heritage, augmentation, batch_lr, defence, inversion, map_scores, map_sanity, class_maps, class_images],
 )
 def test_every_planned_run_is_stored_and_nothing_else(planned, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
