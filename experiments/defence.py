@@ -7,16 +7,15 @@ momentum and one cycle of the learning rate up to 0.02, on one of three kinds of
 steps within 8/255 from a random start. All three see the same batches in the same order. "none" is the stored network
 itself. Two more networks are for the transfer between networks, trained from a start of their own on 600 clean batches:
 "twin", like the stored one in layers and training pictures, and "fresh", at most half as wide and with the pictures of
-this script. Training's arithmetic is bfloat16. Measured in float32 on 160 other scenes: clean; with sign
-noise; and after PGD of 20 steps from a random start, the true label given. epsilon: the largest change, in 255ths of
-the range from black to white; right: right answers. weights: the first digits of the stored network's sha256; seconds:
-the processor's time of the training. Results: defence.csv; and the weights of ("pgd", 0),
-("twin", 1) and ("fresh", 0) in half precision, in defence_pgd.npz and so on. About six minutes on a core. A second run
-continues: a run that is in the file is not run again.
+this script. Training's arithmetic is bfloat16. Measured in float32 on 160 other scenes: clean; with sign noise; and
+after PGD of 20 steps from a random start, the true label given. epsilon: the largest change, in 255ths of the range
+from black to white; right: right answers. weights: `results.weights` of the stored network; seconds: the processor's
+time of the training. Results: defence.csv; and the weights of ("pgd", 0), ("twin", 1) and ("fresh", 0) in half
+precision, in defence_pgd.npz and so on. About six minutes on a core. A second run continues: a run that is in the file
+is not run again.
 """
 
 import copy
-import hashlib
 import time
 
 import numpy as np
@@ -26,7 +25,7 @@ import torch.nn.functional as F
 
 from helpers import data
 from helpers.models import pretrained
-from helpers.pretrained import SceneNet, stored
+from helpers.pretrained import SceneNet
 from helpers.synthesis import Normalised, pgd, sign_noise
 from helpers.weights.drawn import SEEDS
 
@@ -43,7 +42,7 @@ ATTACKS = [("none", 0), ("noise", 8), ("noise", 16), ("pgd", 4), ("pgd", 8), ("p
 def main():
     torch.set_num_threads(1)
     fresh, test = data.scenes(10_000, 64, seed=300), data.scenes(160, 64, seed=301)
-    weights = hashlib.sha256((stored.FOLDER / "scenes.safetensors").read_bytes()).hexdigest()[:8]
+    weights = results.weights("scenes")
     for kind, seed in PLAN:
         if (kind, str(seed), weights) in results.done(PATH, "training", "seed", "weights"):
             continue

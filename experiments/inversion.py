@@ -6,13 +6,12 @@ of the same layers with random weights ("untrained"). `synthesis.invert` in the 
 0.05, total_variation=1, from noise of the given seed. A row for each picture: code_error, ||f(p) - f(x)|| / ||f(x)||;
 correlation, of the reconstruction's pixel values with the picture's; others, the mean of its correlations with the
 eight other photographs; rank, 1 where no other photograph correlates more; between, its correlation with the
-reconstruction of the same code from seed 0 (empty for seed 0). weights: the first digits of the stored network's
-sha256; seconds: the processor's time of the nine together. Results: inversion.csv. About three minutes on a core. A
-second run continues: a run that is in the file is not run again.
+reconstruction of the same code from seed 0 (empty for seed 0). weights: `results.weights` of the stored network;
+seconds: the processor's time of the nine together. Results: inversion.csv. About a minute on a core. A second run
+continues: a run that is in the file is not run again.
 """
 
 import dataclasses
-import hashlib
 import time
 
 import results
@@ -20,7 +19,7 @@ import torch
 
 from helpers import data
 from helpers.models import pretrained
-from helpers.pretrained import ResNet18, stored
+from helpers.pretrained import ResNet18
 from helpers.synthesis import invert
 
 PATH = results.FOLDER / "inversion.csv"
@@ -37,7 +36,7 @@ def main():
     networks = {"trained": model, "untrained": ResNet18(len(classes), model.width).eval()}
     preprocess = dataclasses.replace(preprocess, size=SIZE)
     x = torch.stack([preprocess(data.photo(name)) for name in data.PHOTOS])
-    weights, first = hashlib.sha256((stored.FOLDER / "resnet18.safetensors").read_bytes()).hexdigest()[:8], {}
+    weights, first = results.weights("resnet18"), {}
     for network, layer, seed in PLAN:
         start, columns = time.process_time(), {"network": network, "layer": layer, "seed": seed, "weights": weights}
         if tuple(map(str, columns.values())) in results.done(PATH, *columns):

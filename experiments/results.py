@@ -1,11 +1,15 @@
 """What the experiments share: tables as CSV that a second run continues, versions and machine in each row."""
 
 import csv
+import hashlib
 import os
 import platform
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
+
+from helpers.pretrained import stored
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -18,6 +22,12 @@ def machine():
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
     }
+
+
+def weights(name):
+    """The first twelve digits of the sha256 of a stored network's tensors, in the order of their names."""
+    tensors = load_file(stored.FOLDER / f"{name}.safetensors")
+    return hashlib.sha256(b"".join(tensors[key].numpy().tobytes() for key in sorted(tensors))).hexdigest()[:12]
 
 
 def read(path):

@@ -30,13 +30,15 @@ def batch_lr(script):
 
 
 def defence(script):
-    attacks = [(*run, *attack) for run in script.PLAN for attack in script.ATTACKS]
-    return ["training", "seed", "attack", "epsilon"], attacks
+    weights = script.results.weights("scenes")
+    runs = [(*run, *attack, weights) for run in script.PLAN for attack in script.ATTACKS]
+    return ["training", "seed", "attack", "epsilon", "weights"], runs
 
 
 def inversion(script):
-    runs = [(*run, name) for run in script.PLAN for name in script.data.PHOTOS]
-    return ["network", "layer", "seed", "picture"], runs
+    weights = script.results.weights("resnet18")
+    runs = [(*run, name, weights) for run in script.PLAN for name in script.data.PHOTOS]
+    return ["network", "layer", "seed", "picture", "weights"], runs
 
 
 def map_scores(script):
