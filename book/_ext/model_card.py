@@ -77,9 +77,7 @@ def parts() -> str:
         numbers = [part["epochs"], f"{part['steps']:,}", part["rate"], part["strength"], part["seed"]]
         last = read("weights", network="resnet18", weights="training", epoch=done, size=96)
         rows.append([name, *numbers, *(percent(r["accuracy"]) for of in SETS for r in last if r["set"] == of)])
-    return table(
-        "part | epochs | steps | rate | strength | seed | CIFAR-10 | Caltech-101", rows
-    )
+    return table("part | epochs | steps | rate | strength | seed | CIFAR-10 | Caltech-101", rows)
 
 
 def accuracies(*names: str) -> str:

@@ -87,6 +87,18 @@ def test_the_seed_decides_the_weights(tmp_path):
     assert equal(runs[0], runs[1]) and not equal(runs[0], runs[2])
 
 
+def test_every_epoch_has_a_generator_of_its_own(tmp_path):
+    seen, batch = [], tiny().batch
+
+    def spy(generator):
+        seen.append(generator.initial_seed())
+        return batch(generator)
+
+    training.train(tiny(batch=spy, steps=1), tmp_path / "a")
+    training.train(tiny(batch=spy, steps=1), tmp_path / "b", seed=2)
+    assert seen == [1000, 1001, 3000, 3001]
+
+
 @pytest.mark.parametrize("change", [{"epochs": 3}, {"rate": 0.1}, {"data": "other pictures"}])
 def test_a_state_of_another_training_is_refused(tmp_path, change):
     training.train(tiny(), tmp_path, until=1)
@@ -120,10 +132,10 @@ def test_the_loop_is_the_one_written_out(tmp_path, exact):
             slope = slope + (0.01 * p.detach() if p.ndim > 1 else 0)
             speed[i] = momentum * speed[i] + slope
             p.data -= rate * (slope + momentum * speed[i])
-        new = [p.detach().clone() for p in net.parameters()]
+        new = [p.detach().clone() for p in [*net.parameters(), net.norm5.running_mean, net.norm5.running_var]]
         average = new if average is None else [(a + b) / 2 for a, b in zip(average, new, strict=True)]
     ours, _ = training.train(plan, tmp_path)
-    for p, q in zip(ours.parameters(), average, strict=True):
+    for p, q in zip([*ours.parameters(), ours.norm5.running_mean, ours.norm5.running_var], average, strict=True):
         torch.testing.assert_close(p, q, rtol=1e-3, atol=1e-5)
 
 
@@ -279,6 +291,14 @@ def test_strength_scales_every_change(strength):
     scale = (seen[:, 0, -1] - seen[:, 0, 0]) / 3
     assert shift.abs().max() < 8.5 * strength + 0.6 and (strength == 0 or shift.abs().max() > 7 * strength)
     assert scale.log().abs().max().item() == pytest.approx(0.6 * strength, abs=0.11 * strength + 1e-4)
+
+
+def test_photographs_are_blurred_and_small_pictures_are_not(photos, monkeypatch):
+    blurred = []
+    monkeypatch.setattr(photographs, "_blur", lambda x, g: blurred.append(tuple(x.shape[:2])) or x * 0)
+    x, _ = photographs.plan().batch(torch.Generator().manual_seed(0))
+    seen = photographs.plan().preprocess.denormalise(x)
+    assert blurred == [(20, 3)] and seen[44:].abs().max() < 1e-5 and seen[:44].flatten(1).amax(1).min() > 0.1
 
 
 def test_batches_repeat_with_the_generator(photos):
