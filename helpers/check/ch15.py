@@ -65,7 +65,7 @@ def pooled(answer):
 @checker
 def patch(answer):
     """15.3: the middle of a cell in pixels, and the rows that its unit can see.
-    The cell is 32 pixels high, and the unit under it can see every row of the picture.
+    The cell is 32 pixels high. Its unit's field has its middle half a cell away and covers every row of the picture.
     """
     parts = _parts(answer, 4, "row, column, first row, last row")
     if isinstance(parts, str):
@@ -77,6 +77,8 @@ def patch(answer):
     for name, value, right in (("row", row, 79.5), ("column", column, 175.5)):
         if middles.get(value) == right:
             return f"The {name}: pixels are counted from 0, so a cell's 32 pixels are 64 to 95, say; give the mean."
+        if middles.get(value) == "first":
+            return f"The {name}: the field has its middle there, on the cell's border; the cell's middle was asked for."
         if value in middles:
             return f"The {name}: that is at the cell's border; the middle was asked for."
         if hint := number_hint(value, right, {right + 32: "Places count from 0.", right - 32: "Places count from 0."}):
