@@ -2,26 +2,14 @@
 
 import csv
 import hashlib
-import os
-import platform
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 
 from helpers.pretrained import stored
+from helpers.results import machine
 
 FOLDER = Path(__file__).resolve().parent
-
-
-def machine():
-    """The columns that say what ran: torch's version, processor, cores of the machine, threads used."""
-    return {
-        "torch": torch.__version__,
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-    }
 
 
 def weights(name):

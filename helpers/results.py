@@ -1,6 +1,8 @@
 """The stored results of the experiments, for the chapters that plot them. Source: Chapter 6, "Ten epochs"."""
 
 import csv
+import os
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,16 @@ def arrays(name):
         raise ValueError(f"there are no arrays named {name!r}; there are {known}")
     with np.load(path) as stored:
         return {key: torch.from_numpy(stored[key]) for key in stored}
+
+
+def machine():
+    """The columns that say what ran: torch's version, processor, cores of the machine, threads used."""
+    return {
+        "torch": torch.__version__,
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _number(text):

@@ -84,3 +84,12 @@ def _holds_nan(answer):
     if isinstance(answer, (np.ndarray, np.generic)):
         return answer.dtype.kind == "f" and bool(np.isnan(answer).any())
     return isinstance(answer, float) and answer != answer
+
+
+def as_numbers(answer, n):
+    """The answer as n floats, one after the other where it is nested, or a hint."""
+    try:
+        given = [float(number) for part in answer for number in np.ravel(part)]
+    except (TypeError, ValueError):
+        return f"Give a list of {n} numbers."
+    return given if len(given) == n else f"Give {n} numbers, not {len(given)}."

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import torch
 
-from helpers.check import array_hint, checker
+from helpers.check import array_hint, as_numbers, checker
 
 
 @checker
@@ -32,7 +32,7 @@ def versions(answer):
     """7.2: how many versions a picture has, and how often it is seen as it was taken.
     Even in a hundred epochs, about one picture in eight is never seen as it was taken.
     """
-    numbers = _numbers(answer, 3)
+    numbers = as_numbers(answer, 3)
     if isinstance(numbers, str):
         return numbers
     count, times, never = numbers
@@ -62,7 +62,7 @@ def scaled(answer):
     """7.3: mean and deviation after 0.5/0.5, and after 0 and 5.
     The mean moves and is divided, the deviation is only divided.
     """
-    numbers = _numbers(answer, 4)
+    numbers = as_numbers(answer, 4)
     if isinstance(numbers, str):
         return numbers
     if np.allclose(numbers, [-0.4, 0.06, 0.4, 0.04]):
@@ -89,7 +89,7 @@ def absorbed(answer):
     """7.4: a unit's weights and bias for inputs that are not normalised.
     So a first layer can do all that normalisation does.
     """
-    numbers = _numbers(answer, 4)
+    numbers = as_numbers(answer, 4)
     if isinstance(numbers, str):
         return numbers
     if np.allclose(numbers[:3], [1, -0.5, 1.5]):
@@ -162,7 +162,7 @@ def effects(answer):
     """7.7: the effects of two changes, from four combinations and two seeds.
     Effects need not add up: alone the two bring 2.5 and -1.5 points, together 3.5.
     """
-    numbers = _numbers(answer, 4)
+    numbers = as_numbers(answer, 4)
     if isinstance(numbers, str):
         return numbers
     right = np.array([2.5, -1.5, 5, 3.5])
@@ -254,12 +254,3 @@ def _rules(runs, given, x):
     if all(torch.equal(run, runs[0]) for run in runs):
         return "Another generator gives the same result: nothing in it is random, or a seed is fixed."
     return None
-
-
-def _numbers(answer, n):
-    """The answer as n floats, one after the other where it is nested, or a hint."""
-    try:
-        numbers = [float(number) for part in answer for number in np.ravel(part)]
-    except (TypeError, ValueError):
-        return f"Give a list of {n} numbers."
-    return numbers if len(numbers) == n else f"Give {n} numbers, not {len(numbers)}."

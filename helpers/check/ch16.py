@@ -2,10 +2,9 @@
 
 import inspect
 
-import numpy as np
 import torch
 
-from helpers.check import array_hint, checker
+from helpers.check import array_hint, as_numbers, checker
 
 BOX = (99, -13, 142, 30)
 
@@ -15,7 +14,7 @@ def seen(answer):
     """16.1: the box of a unit, and how many of its pixels lie in the picture.
     Of its 1849 pixels, not quite half.
     """
-    numbers = _numbers(answer, 5)
+    numbers = as_numbers(answer, 5)
     if isinstance(numbers, str):
         return numbers
     known = (
@@ -49,7 +48,7 @@ def optimum(answer):
     """16.2: the best picture of a linear unit under an L2 price.
     Half of S(I) = 40 is eaten up by the price, as it always is at the optimum of a linear unit.
     """
-    numbers = _numbers(answer, 3)
+    numbers = as_numbers(answer, 3)
     if isinstance(numbers, str):
         return numbers
     slips = (
@@ -157,12 +156,3 @@ def controls(answer):
         if part != right:
             return hint
     return None
-
-
-def _numbers(answer, n):
-    """The answer as n floats, one after the other where it is nested, or a hint."""
-    try:
-        numbers = [float(number) for part in answer for number in np.ravel(part)]
-    except (TypeError, ValueError):
-        return f"Give a list of {n} numbers."
-    return numbers if len(numbers) == n else f"Give {n} numbers, not {len(numbers)}."

@@ -12,13 +12,12 @@ first two answers and their shares.
 import csv
 import dataclasses
 import itertools
-import os
-import platform
 
 import torch
 
 from helpers import data
 from helpers.download import write_whole
+from helpers.results import machine
 from helpers.weights.training import logits
 
 
@@ -82,13 +81,3 @@ def write(path, network, rows, **columns):
             writer.writerows(kept + full)
 
     write_whole(path, save)
-
-
-def machine():
-    """The columns that say what ran: torch's version, processor, cores of the machine, threads used."""
-    return {
-        "torch": torch.__version__,
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-    }
