@@ -122,6 +122,7 @@ WRONG = [
     ("silent", lambda model, x, layer: silent_in_training(copy.deepcopy(model), x, layer), "in training mode"),
     ("silent", lambda *given: with_hook(*given, eval_mode=False), "leaves the model changed"),
     ("silent", lambda *given: with_hook(*given, restore=False), "leaves the model changed"),
+    ("silent", lambda model, x, layer: [silent(model, x, layer), model.train()][0], "leaves the model changed"),
     ("silent", lambda *given: with_hook(*given, leave=True), "leaves the model changed"),
     ("silent", lambda model, x, layer: [], "silent"),
     ("pooled", [0.5, 0, -0.25, 0.25, 0, 0], "passes nothing"),
