@@ -11,11 +11,11 @@ SOURCE = Path(__file__).resolve().parent.parent / "coursework.yml"
 
 
 def where(entry: dict, chapters: dict) -> str:
-    """A link to the section that answers an item, or the chapter that is planned to."""
+    """Links to the section that answers an item and to those of its page that do `also`, or the chapter planned to."""
     if "planned" in entry:
         return f"*planned: {entry['planned']} {chapters[entry['planned']]}*"
-    link = f"[](../{entry['page']}.ipynb#{entry['section']})"
-    return f"Chapter {int(entry['page'].split('/')[1][:2])}: {link}"
+    links = [f"[](../{entry['page']}.ipynb#{section})" for section in (entry["section"], *entry.get("also", ()))]
+    return f"Chapter {int(entry['page'].split('/')[1][:2])}: {', '.join(links)}"
 
 
 def item_table(items: dict, chapters: dict) -> str:

@@ -65,7 +65,7 @@ def number_hint(answer, expected, wrong=(), tolerance=1e-6):
 
     wrong: a dict or pairs from the number that a known slip gives to the hint for it.
     """
-    answer = float(answer)
+    answer = float(answer[0] if isinstance(answer, (list, tuple)) and len(answer) == 1 else answer)
     for slip, hint in dict(wrong).items():
         if abs(answer - slip) <= tolerance:
             return hint

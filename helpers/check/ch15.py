@@ -15,6 +15,8 @@ def by_hand(answer):
     if isinstance(parts, str):
         return parts
     found, score = parts
+    if torch.as_tensor(score).numel() > 1:
+        return "The second is the score, one number; the map comes first."
     right = np.array([[2.0, -2, 4], [-1, 5, -2]])
     slips = (
         (right / 6, "The map is not divided by the number of places: its mean is the score less the bias."),
@@ -142,6 +144,7 @@ def margin(answer):
         (shares[:, 0] - shares[:, 1], "Take the logits themselves, without a softmax."),
         (right.sum(), "One number for each picture: do not add them up."),
         (right.mean(), "One number for each picture: do not average them."),
+        (right + torch.tensor([0, 0, 3, 0]), "Two classes may share the largest score: then the difference is 0."),
         (right[:, None], "The shape is (N, 1): take the two columns by an index, or squeeze."),
     )
     return array_hint(found, right, slips)

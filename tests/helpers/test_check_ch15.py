@@ -32,6 +32,11 @@ def by_sorting(output):
     return output.sort(1).values[:, -1] - output.sort(1).values[:, -2]
 
 
+def by_masking(output):
+    largest = output.amax(1, keepdim=True)
+    return largest[:, 0] - output.masked_fill(output == largest, -torch.inf).amax(1)
+
+
 def by_probability(output):
     shares = output.softmax(1).topk(2, dim=1).values
     return shares[:, 0] - shares[:, 1]
@@ -41,6 +46,7 @@ RIGHT = [
     ("by_hand", [MAP, 2]),
     ("by_hand", (torch.tensor(MAP), torch.tensor(2.0))),
     ("by_hand", [MAP.tolist(), 2.0]),
+    ("by_hand", [MAP, [2]]),
     ("pooled", [MEAN, LARGEST, PLACE]),
     ("pooled", torch.tensor([MEAN, LARGEST, PLACE])),
     ("pooled", [np.array(MEAN), torch.tensor(LARGEST), PLACE]),
@@ -57,6 +63,7 @@ RIGHT = [
 WRONG = [
     ("by_hand", 2, "list of 2"),
     ("by_hand", [MAP], "yours has 1"),
+    ("by_hand", [2, MAP], "map comes first"),
     ("by_hand", [MAP / 6, 2], "not divided"),
     ("by_hand", [MAP + 1, 2], "bias belongs to no place"),
     ("by_hand", [-MAP, 2], "signs"),
@@ -118,6 +125,7 @@ WRONG = [
     ("margin", lambda output: margin(output).mean(), "do not average"),
     ("margin", lambda output: margin(output)[:, None], "(N, 1)"),
     ("margin", lambda output: output[:, 0] - output[:, 1], "differ"),
+    ("margin", by_masking, "share the largest"),
     ("shifted", ["same", "other"], "three words"),
     ("shifted", "same", "three words"),
     ("shifted", ["other", "other", "same"], "softmax"),
