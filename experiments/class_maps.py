@@ -2,19 +2,19 @@
 
 Run from the repository's root: python experiments/class_maps.py
 500 scenes that no network here was trained with, the map of each scene's true class, by Grad-CAM (gradients pooled by
-their "mean" or their "max") and Layer-CAM ("layer") at the five layers. network: "trained" is the book's own of that
-name; "untrained" has random weights, drawn with `seed`, and the statistics of batch normalisation of these scenes.
-Controls look at no network: "random" has a normal number for each of 8x8 places; "centre" falls from the middle of the
-picture; "edges" is the length of the brightness's gradient (Sobel). hit: the share of pictures whose map is largest on
-a pixel of the object; box: in the object's box; mass: the share of the map's positive part, resampled to 64x64, that
-lies in the box, 0 for a map without one. side: scene i and scene 250 + i side by side, 64x128 pixels, where their
-classes differ, and a map for either class: the share of maps that are largest in the half with the class asked for.
+their "mean" or their "max"), Layer-CAM ("layer") and the "products" of maps and gradients, added over the channels, at
+the five layers. network: "trained" is the book's own of that name; "untrained" has random weights, drawn with `seed`,
+and the statistics of batch normalisation of these scenes. Controls look at no network: "random" has a normal number for
+each of 8x8 places; "centre" falls from the middle of the picture; "edges" is the length of the brightness's gradient
+(Sobel). hit: the share of pictures whose map is largest on a pixel of the object; box: in the object's box; mass: the
+share of the map's positive part, resampled to 64x64, that lies in the box, 0 for a map without one. side: scene i and
+scene 250 + i side by side, 64x128 pixels, where their classes differ, and a map for either class: the share of maps
+that are largest in the half with the class asked for.
 _low and _high: bootstrap intervals over the pictures, 95 %. weights: the first digits of a sha256 over the trained
-network's numbers; seconds: of the processor. Results: class_maps.csv. About four minutes on a core. A second run
+network's numbers; seconds: of the processor. Results: class_maps.csv. About six minutes on a core. A second run
 continues: a map that is in the file is not made again, but where the network is another one, all are.
 """
 
-import hashlib
 import time
 
 import results
@@ -27,7 +27,7 @@ from helpers.pretrained import SceneNet, pretrained
 
 PATH = results.FOLDER / "class_maps.csv"
 PICTURES, SEED, BATCH = 500, 15, 50
-METHODS = ("mean", "max", "layer")
+METHODS = ("mean", "max", "layer", "products")
 LAYERS = tuple(f"relu{i}" for i in range(1, 6))
 NETWORKS = [("trained", 0)] + [("untrained", seed) for seed in range(3)]
 PLAN = [(name, method, layer, seed) for name, seed in NETWORKS for method in METHODS for layer in LAYERS]
@@ -38,24 +38,18 @@ PLAN += [("none", method, "", 0) for method in ("centre", "edges")]
 def main():
     torch.set_num_threads(1)
     scenes = data.scenes(PICTURES, size=64, seed=SEED)
-    if any(found != (weights("scenes"),) for found in results.done(PATH, "weights")):
+    if any(found != (results.weights("scenes"),) for found in results.done(PATH, "weights")):
         PATH.unlink()
     for name, method, layer, seed in PLAN:
         if (name, method, layer, str(seed)) in results.done(PATH, "network", "method", "layer", "seed"):
             continue
         start = time.process_time()
         columns = {"network": name, "method": method, "layer": layer, "seed": seed, "pictures": PICTURES}
-        columns |= {"source": scenes.source, "weights": weights("scenes")}
+        columns |= {"source": scenes.source, "weights": results.weights("scenes")}
         columns |= measured(maker(name, method, layer, seed, scenes), scenes)
         columns |= {"seconds": round(time.process_time() - start, 2)}
         print(columns, flush=True)
         results.append(PATH, [columns | results.machine()])
-
-
-def weights(name):
-    """The first twelve digits of a sha256 over the numbers of a stored network, whatever else its file says."""
-    numbers = pretrained(name)[0].state_dict()
-    return hashlib.sha256(b"".join(numbers[key].numpy().tobytes() for key in sorted(numbers))).hexdigest()[:12]
 
 
 def maker(name, method, layer, seed, scenes):
@@ -69,9 +63,19 @@ def maker(name, method, layer, seed, scenes):
         x = preprocess.normalise(pictures.float() / 255)
         if method == "layer":
             return explain.layer_cam(model, x, targets, layer)
+        if method == "products":
+            return products(model, x, targets, layer)
         return explain.grad_cam(model, x, targets, layer, pool=method)
 
     return maps
+
+
+def products(model, x, targets, layer):
+    kept = []
+    hook = model.get_submodule(layer).register_forward_hook(lambda module, inputs, output: kept.append(output))
+    score = model(x.requires_grad_()).gather(1, targets[:, None]).sum()
+    hook.remove()
+    return (kept[0] * torch.autograd.grad(score, kept[0])[0]).sum(1).detach()
 
 
 def untrained(seed, x):
@@ -129,7 +133,7 @@ def measured(make, scenes):
 
 
 def sides(make, scenes):
-    """Of each pair of scenes side by side, the share (0, 0.5 or 1) of its two maps that point to the right half."""
+    """Of each pair of scenes side by side, the share (0, 0.5 or 1) of its two maps that point to the half asked for."""
     left, right = (scenes.subset(torch.arange(PICTURES // 2) + i) for i in (0, PICTURES // 2))
     differ = left.labels != right.labels
     left, right = left.subset(differ), right.subset(differ)

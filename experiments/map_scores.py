@@ -14,18 +14,15 @@ maps of all pictures. Results: map_scores.csv. About five minutes on a core. A s
 the file is not made again, but where the network is another one, all are.
 """
 
-import hashlib
 import time
 
 import results
 import torch
-from safetensors.torch import load_file
 from torch.nn import functional
 
 from helpers import data, explain, metrics
 from helpers.filters import gaussian
 from helpers.models import pretrained
-from helpers.pretrained import stored
 
 PATH = results.FOLDER / "map_scores.csv"
 PICTURES, SEED, BATCH, STEPS, LAYER = 300, 14, 25, 16, "relu5"
@@ -38,7 +35,7 @@ def main():
     model, _, preprocess = pretrained("scenes")
     scenes = data.scenes(PICTURES, size=64, seed=SEED)
     model, x = (part.to(memory_format=torch.channels_last) for part in (model, preprocess(scenes.images)))  # faster
-    if any(found != (weights("scenes"),) for found in results.done(PATH, "weights")):
+    if any(found != (results.weights("scenes"),) for found in results.done(PATH, "weights")):
         PATH.unlink()
     for name, (kind, method) in METHODS.items():
         if (name,) in results.done(PATH, "method"):
@@ -48,7 +45,7 @@ def main():
         maps = torch.cat([method(model, *part) for part in zip(x.split(BATCH), scenes.labels.split(BATCH))])
         seconds = round(time.process_time() - start, 2)
         columns = {"method": name, "kind": kind, "pictures": PICTURES, "seed": SEED, "source": model.source}
-        columns |= {"weights": weights("scenes"), "seconds": seconds}
+        columns |= {"weights": results.weights("scenes"), "seconds": seconds}
         measured = measure(model, x, scenes, maps)
         results.append(PATH, [columns | row(what, values) | results.machine() for what, values in measured.items()])
         print(name, seconds, {what: round(values.mean().item(), 3) for what, values in measured.items()}, flush=True)
@@ -70,12 +67,6 @@ def row(what, values):
     text = " ".join(f"{value:.4g}" for value in values.tolist())
     numbers = {"mean": values.mean().item(), "low": low, "high": high}
     return {"measure": what} | {key: round(value, 4) for key, value in numbers.items()} | {"values": text}
-
-
-def weights(name):
-    """The first twelve digits of the sha256 of a stored network's tensors, in the order of their names."""
-    tensors = load_file(stored.FOLDER / f"{name}.safetensors")
-    return hashlib.sha256(b"".join(tensors[key].numpy().tobytes() for key in sorted(tensors))).hexdigest()[:12]
 
 
 def blurred(x, deviation=5):

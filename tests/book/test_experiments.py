@@ -43,7 +43,7 @@ def inversion(script):
 
 def map_scores(script):
     return ["method", "measure", "weights"], [
-        (method, measure, script.weights("scenes")) for method in script.METHODS for measure in script.MEASURES
+        (method, measure, script.results.weights("scenes")) for method in script.METHODS for measure in script.MEASURES
     ]
 
 
@@ -53,7 +53,9 @@ def map_sanity(script):
 
 
 def class_maps(script):
-    return ["network", "method", "layer", "seed", "weights"], [(*run, script.weights("scenes")) for run in script.PLAN]
+    return ["network", "method", "layer", "seed", "weights"], [
+        (*run, script.results.weights("scenes")) for run in script.PLAN
+    ]
 
 
 def class_images(script):
