@@ -83,7 +83,7 @@ def component(answer):
         (
             1,
             4,
-            "That is how far two of the places lie apart; the coordinate of one is asked for.",
+            "The coordinate of one place is asked for, not how far two lie apart, and before the change of units.",
         ),
         (2, 0.2, "After the change of units the second channel spreads more, so it is the first direction."),
         (2, 0.5, "Multiplied by 4, the squares become 16 times larger."),
@@ -94,7 +94,7 @@ def component(answer):
 @checker
 def resampled(answer):
     """13.4: a row of three as nine, by squares and bilinearly.
-    At the middle of each square both say the same; all else is a guess.
+    Both agree at the middle of each square, and beyond the last centres, where p is held; the rest is a guess.
     """
     rows = _rows(answer, 2, 9)
     if isinstance(rows, str):
@@ -113,7 +113,10 @@ def resampled(answer):
         (corners, "The centre of cell i is at (i + 1/2)/z - 1/2, not at i/z."),
         ([0, 2, 4, 6, 8, 20 / 3, 16 / 3, 4, 8 / 3], "Beyond the last centres p is held, so the values stay."),
     )
-    return array_hint(rows[1], smooth, slips, tolerance=0.01)
+    hint = array_hint(rows[1], smooth, slips, tolerance=0.01)
+    if hint and np.allclose(rows[1], np.round(smooth, 1)):
+        return "As far as one decimal says, right: give two decimals, or fractions."
+    return hint
 
 
 @checker
@@ -148,7 +151,7 @@ def _silent_hint(found, expected, place):
     if sorted(found) == expected:
         return "The indices are not in rising order."
     extra, lost = sorted(set(found) - set(expected)), sorted(set(expected) - set(found))
-    if not lost and place == 0:
+    if not lost and place < 2:
         return f"Channel {extra[0]} is at most 0 in one picture, or on average, but not everywhere in the batch."
     if not extra and place == 1:
         return f"Channel {lost[0]} is below 0 everywhere: that is silent, too."
@@ -186,7 +189,8 @@ def pooled(answer):
     """13.6: pooled gradients of a rectified sum of channels, and of a channel's own mean.
     The weight of a channel says how the number would change if the whole map rose.
     """
-    numbers = _numbers(answer, 6)
+    rows = _rows(answer, 2, 3)  # two triples, or six numbers in a row
+    numbers = _numbers(answer, 6) if isinstance(rows, str) else rows.flatten().tolist()
     if isinstance(numbers, str):
         return numbers
     right = [0.25, 0, -0.125, 0.25, 0, 0]
@@ -198,6 +202,7 @@ def pooled(answer):
             [0.25, 0, -0.125, 1, 0, 0],
             "The last three: the mean hands a quarter back to each place, and these are pooled.",
         ),
+        ([*right[:3], 0.125, 0, 0], "The last three: A_1's own mean is driven backward, with no ReLU behind it."),
         ([0.25, 0, 0.125, *right[3:]], "A_3 is subtracted: what is its sign?"),
         ([0.25, 0, 0, *right[3:]], "ReLU stands after the sum: A_3 has its part wherever the sum is positive."),
         ([0.125, 0, -0.125, *right[3:]], "A_1 is taken twice."),

@@ -63,6 +63,8 @@ OTHER_FORMS = [
     ("silent", with_hook),
     ("silent", lambda model, x, layer: np.array(silent(model, x, layer))),
     ("pooled", torch.tensor(RIGHT["pooled"])),
+    ("pooled", [[1 / 4, 0, -1 / 8], [1 / 4, 0, 0]]),
+    ("pooled", torch.tensor(RIGHT["pooled"]).reshape(2, 3)),
 ]
 
 
@@ -100,6 +102,7 @@ WRONG = [
     ("component", [0.8, 6, 0.8], "counted from it"),
     ("component", [0.8, 8**0.5, 0.8], "all four coordinates"),
     ("component", [0.8, 4, 0.8], "lie apart"),
+    ("component", [0.8, -4, 0.8], "before the change of units"),
     ("component", [0.8, 2, 0.2], "first direction"),
     ("component", [0.8, 2, 0.5], "16 times"),
     ("component", [0.8, 2, 0.9], "index (2,)"),
@@ -110,6 +113,8 @@ WRONG = [
     ("resampled", [ROW[0], np.interp(np.arange(9) / 3, range(3), [2, 8, 4])], "not at i/z"),
     ("resampled", [ROW[0], [0, 2, 4, 6, 8, 20 / 3, 16 / 3, 4, 8 / 3]], "held"),
     ("resampled", [ROW[0], [2, 2, 4, 6, 8, 7, 5, 4, 4]], "index (5,)"),
+    ("resampled", [ROW[0], [2, 2, 4, 6, 8, 6.7, 5.3, 4, 4]], "two decimals"),
+    ("resampled", [ROW[0], [2, 2, 4, 6, 8, 6.6, 5.4, 4, 4]], "index (5,)"),
     ("resampled", ROW[1], "2 lists of 9"),
     ("silent", [0, 1, 2], "the function itself"),
     ("silent", lambda model, x, layer: None, "return missing"),
@@ -119,6 +124,7 @@ WRONG = [
     ("silent", reading(lambda a: (a[:1].amax((0, 2, 3)) <= 0).nonzero()[:, 0]), "not everywhere"),
     ("silent", reading(lambda a: (a[1:].amax((0, 2, 3)) <= 0).nonzero()[:, 0]), "not everywhere"),
     ("silent", reading(lambda a: (a.amax((0, 2, 3)) == 0).nonzero()[:, 0]), "below 0 everywhere"),
+    ("silent", reading(lambda a: (a.mean((0, 2, 3)) <= 0).nonzero()[:, 0]), "on average, but not everywhere"),
     ("silent", lambda model, x, layer: silent_in_training(copy.deepcopy(model), x, layer), "in training mode"),
     ("silent", lambda *given: with_hook(*given, eval_mode=False), "leaves the model changed"),
     ("silent", lambda *given: with_hook(*given, restore=False), "leaves the model changed"),
@@ -132,6 +138,8 @@ WRONG = [
     ("pooled", [0.25, 0, 0.125, 0.25, 0, 0], "subtracted"),
     ("pooled", [0.25, 0, 0, 0.25, 0, 0], "after the sum"),
     ("pooled", [0.125, 0, -0.125, 0.25, 0, 0], "taken twice"),
+    ("pooled", [0.25, 0, -0.125, 0.125, 0, 0], "no ReLU behind it"),
+    ("pooled", [[0.25, 0], [-0.125, 0.25], [0, 0]], "6 numbers"),
     ("pooled", [0.25, 0, -0.125, 0.25, 0, 0.1], "index (5,)"),
     ("pooled", [0.25, 0, -0.125], "6 numbers, not 3"),
 ]
