@@ -5,18 +5,20 @@ The stored network "scenes" is trained on for 150 batches of 64 fresh scenes of 
 momentum and one cycle of the learning rate up to 0.02, on one of three kinds of pictures: "clean", as they are;
 "noise", each value moved by +8/255 or -8/255 by chance; "pgd", changed against the network as it is at that step, by 4
 steps within 8/255 from a random start. All three see the same batches in the same order. "none" is the stored network
-itself. Two more networks are for the transfer between networks, trained from a start of their own on 600 clean batches:
-"twin", like the stored one in layers and training pictures, and "fresh", at most half as wide and with the pictures of
-this script. Training's arithmetic is bfloat16. Measured in float32 on 160 other scenes: clean; with sign noise; and
-after PGD of 20 steps from a random start, the true label given. epsilon: the largest change, in 255ths of the range
-from black to white; right: right answers. weights: `results.weights` of the stored network; seconds: the processor's
-time of the training. Results: defence.csv; and the weights of ("pgd", 0), ("twin", 1) and ("fresh", 0) in half
-precision, in defence_pgd.npz and so on. About six minutes on a core. A second run continues: a run that is in the file
-is not run again.
+itself. Two more networks are for the transfer between networks: "twin", trained as the stored one was
+(`helpers.weights`), but from another start and with other batches; and "fresh", at most half as wide, trained from a
+start of its own on 600 clean batches of this script's pictures. Training's arithmetic here is bfloat16. Measured in
+float32 on 160 other scenes: clean; with sign noise; and after PGD of 20 steps from a random start, the true label
+given. epsilon: the largest change, in 255ths of the range from black to white; right: right answers. steps: of training
+by this script. weights: `results.weights` of the stored network; seconds: the processor's time of the training.
+Results: defence.csv; and the weights of ("pgd", 0), ("twin", 1) and ("fresh", 0) in half precision, in defence_pgd.npz
+and so on. About six minutes on a core. A second run continues: a run that is in the file is not run again.
 """
 
 import copy
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import results
@@ -27,13 +29,13 @@ from helpers import data
 from helpers.models import pretrained
 from helpers.pretrained import SceneNet
 from helpers.synthesis import Normalised, pgd, sign_noise
-from helpers.weights.drawn import SEEDS
+from helpers.weights import drawn, training
 
 PATH = results.FOLDER / "defence.csv"
 BATCH, RADIUS = 64, 8
-CHANNELS = {"fresh": (8, 16, 32, 32, 32), "twin": (16, 32, 64, 96, 128)}
+NARROW = (8, 16, 32, 32, 32)
 SCHEDULE = dict.fromkeys(("clean", "noise", "pgd"), (150, 0.02))  # steps, the largest learning rate
-SCHEDULE |= {"none": (0, 0), "fresh": (600, 0.2), "twin": (600, 0.2)}
+SCHEDULE |= {"none": (0, 0), "fresh": (600, 0.2), "twin": (0, 0)}
 PLAN = [("none", 0), ("fresh", 0), ("twin", 1)]  # training, seed; the stored network began with seed 0
 PLAN += [(kind, seed) for seed in range(3) for kind in ("pgd", "noise", "clean")]
 ATTACKS = [("none", 0), ("noise", 8), ("noise", 16), ("pgd", 4), ("pgd", 8), ("pgd", 16)]  # name, epsilon
@@ -41,14 +43,15 @@ ATTACKS = [("none", 0), ("noise", 8), ("noise", 16), ("pgd", 4), ("pgd", 8), ("p
 
 def main():
     torch.set_num_threads(1)
-    fresh, test = data.scenes(10_000, 64, seed=300), data.scenes(160, 64, seed=301)
+    train, test = data.scenes(10_000, 64, seed=300), data.scenes(160, 64, seed=301)
     weights = results.weights("scenes")
     for kind, seed in PLAN:
         if (kind, str(seed), weights) in results.done(PATH, "training", "seed", "weights"):
             continue
-        train = data.scenes(20_000, 64, seed=SEEDS[0]) if kind == "twin" else fresh
+        began = time.process_time()
         model = start(kind, seed)
-        seconds = fit(model, train, kind, seed)
+        fit(model, train, kind, seed)
+        seconds = time.process_time() - began
         columns = {"training": kind, "seed": seed, "weights": weights, "source": train.source}
         measured = [
             {"attack": name, "epsilon": epsilon} | attacked(model, test, name, epsilon) for name, epsilon in ATTACKS
@@ -63,18 +66,21 @@ def main():
 def start(kind, seed):
     """The network before the training; it takes pictures in [0, 1]."""
     model, classes, preprocess = pretrained("scenes")
-    if kind in CHANNELS:
+    if kind == "fresh":
         torch.manual_seed(seed)
-        model = SceneNet(len(classes), CHANNELS[kind])
+        model = SceneNet(len(classes), NARROW)
+    if kind == "twin":
+        with tempfile.TemporaryDirectory() as folder:
+            model, _ = training.train(drawn.plain(), Path(folder), seed=seed)
     return Normalised(model, preprocess.mean, preprocess.std).to(memory_format=torch.channels_last)
 
 
 def fit(model, train, kind, seed):
-    """Train (on); returns the processor's seconds."""
+    """Train (on)."""
     steps, rate = SCHEDULE[kind]
     if not steps:
-        return 0
-    begin, generator = time.process_time(), torch.Generator().manual_seed(seed)
+        return
+    generator = torch.Generator().manual_seed(seed)
     noise = torch.Generator().manual_seed(seed)  # of its own, so that all kinds draw the same batches
     optimizer = torch.optim.SGD(model.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2)
@@ -88,11 +94,10 @@ def fit(model, train, kind, seed):
         loss.backward()
         optimizer.step()
         schedule.step()
-    return time.process_time() - begin
 
 
 def changed(model, x, labels, kind, generator):
-    if kind in ("clean", "fresh", "twin"):
+    if kind in ("clean", "fresh"):
         return x
     if kind == "noise":
         return sign_noise(x, RADIUS / 255, generator=generator)
