@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers.progress import progress
+from helpers.watch import watching
 
 BLOCK = 8
 
@@ -79,16 +80,13 @@ def evaluate(model, data, normalise=None, batch_size=100):
 
 @torch.no_grad()
 def logits(model, data, normalise=None, batch_size=100):
-    """The model's scores for every picture, (N, n_classes) on the CPU, in eval mode; the mode is then restored."""
+    """The model's scores for every picture, (N, n_classes) on the CPU, in eval mode; each layer's mode is restored."""
     if not len(data):
         raise ValueError("the set to evaluate is empty")
-    training, like = model.training, next(model.parameters())  # pictures go to its device, with its precision
-    model.eval()
-    try:
-        parts = (floats(data.images[i : i + batch_size], normalise) for i in range(0, len(data), batch_size))
+    like = next(model.parameters())  # pictures go to its device, with its precision
+    parts = (floats(data.images[i : i + batch_size], normalise) for i in range(0, len(data), batch_size))
+    with watching(model):
         return torch.cat([model(x.to(like)).cpu() for x in parts])
-    finally:
-        model.train(training)
 
 
 def batches(data, batch_size, generator, augment=None, normalise=None):

@@ -1,8 +1,8 @@
 """What in the picture a network's answer rests on: activations, gradients, occlusion, class maps, patches, scores.
 
-`watch` runs the model and leaves it as it was; `gradients`, `rectifiers`, `hiding` and `cams` make maps; `patches`
-finds what a channel answers to; `scores` measures maps. Maps come back raw, signed and batched: scaling is
-`helpers.plot`'s. Source: Chapters 13 to 16.
+`gradients`, `rectifiers`, `hiding` and `cams` make maps; `patches` finds what a channel answers to; `scores` measures
+maps; `batches` and `targets` say what may be explained. `helpers.watch` runs the model and leaves it as it was. Maps
+come back raw, signed and batched: scaling is `helpers.plot`'s. Source: Chapters 13 to 16.
 """
 
 from helpers.explain.activations import activations

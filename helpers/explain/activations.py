@@ -2,7 +2,8 @@
 
 import torch
 
-from helpers.explain.watch import check_batch, find_layer, watching
+from helpers.explain.batches import check_batch
+from helpers.watch import find_layer, watching
 
 
 def activations(model, x, layers):

@@ -1,7 +1,8 @@
 """Maps of a class over the places of a layer: CAM, Grad-CAM and their relatives.
 
 Each function takes a model, a float batch x (N, C, H, W), a target (see `score`) and a layer with outputs (N, K, h, w),
-and returns raw maps (N, h, w); the model is run in evaluation mode and left as it was.
+and returns raw maps (N, h, w). A layer that the model calls more than once counts with its last call. The model is run
+in evaluation mode and left as it was.
 """
 
 import torch
@@ -9,8 +10,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers.conv import pair
+from helpers.explain.batches import check_batch, described
 from helpers.explain.gradients import guided_backprop
-from helpers.explain.watch import check_batch, gradient, output_of, score, watching
+from helpers.explain.targets import gradient, score
+from helpers.watch import output_of, watching
 
 
 def cam(model, x, target, layer):
@@ -64,9 +67,13 @@ def guided_grad_cam(model, x, target, layer):
 
 
 def upsample(maps, size):
-    """Maps (N, h, w) resampled bilinearly to `size`, an int or (h, w), corners of cells aligned with the picture's."""
-    if maps.ndim != 3:
-        raise ValueError(f"maps must be (N, h, w), got shape {tuple(maps.shape)}")
+    """Maps (N, h, w) resampled bilinearly to `size`, an int or (h, w), corners of cells aligned with the picture's.
+
+    Raises ValueError for maps of another shape.
+    Source: Chapter 13, "Over the picture, and what resampling invents".
+    """
+    if not torch.is_tensor(maps) or maps.ndim != 3:
+        raise ValueError(f"maps must be (N, h, w), got {described(maps)}")
     return F.interpolate(maps[:, None], size=pair(size, "size"), mode="bilinear", align_corners=False)[:, 0]
 
 
@@ -91,11 +98,12 @@ def _slopes(model, x, target, layer):
 def _dense_layer(model, maps, output, layer):
     """The model's one dense layer, which makes its output from the means of the maps."""
     means, shape = maps.detach().mean((2, 3)), getattr(output, "shape", ())
+    slack = max(1e-3, 8 * torch.finfo(means.dtype).eps)  # rounding, which is coarse in half precision
     for dense in (module for module in model.modules() if isinstance(module, nn.Linear)):
         if dense.in_features == means.shape[1] and shape == (len(means), dense.out_features):
             made, rest = means @ dense.weight.detach().T, output.detach()
             rest = rest if dense.bias is None else rest - dense.bias.detach()
-            if torch.allclose(made, rest, rtol=1e-3, atol=1e-4 * float(rest.abs().max())):
+            if (made - rest).abs().max() <= slack * rest.abs().max():
                 return dense
     raise ValueError(
         f"CAM needs logits that are one dense layer of the means of the maps of {layer!r} (global average pooling); "

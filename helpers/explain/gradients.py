@@ -9,8 +9,10 @@ from itertools import islice
 import numpy as np
 import torch
 
+from helpers.explain.batches import at_once, baseline_like, check_batch, described, in_parts
 from helpers.explain.rectifiers import Rectifying
-from helpers.explain.watch import at_once, check_batch, gradient, in_parts, output_of, score, scores, watching
+from helpers.explain.targets import gradient, score, scores
+from helpers.watch import output_of, watching
 
 
 def saliency(model, x, target, layer=None):
@@ -89,8 +91,8 @@ def unit(channel, place=None):
     """
 
     def value(output):
-        if output.ndim != 4 or not 0 <= channel < output.shape[1]:
-            raise ValueError(f"channel {channel} of an output (N, K, h, w) was asked for, it is {tuple(output.shape)}")
+        if not torch.is_tensor(output) or output.ndim != 4 or not 0 <= channel < output.shape[1]:
+            raise ValueError(f"channel {channel} of an output (N, K, h, w) was asked for, it is {described(output)}")
         if place is None:
             return output[:, channel].flatten(1).max(1).values
         (row, column), (height, width) = place, output.shape[2:]
@@ -106,23 +108,14 @@ def strongest_channel(maps):
 
     Source: Simonyan, Vedaldi and Zisserman (2014); Chapter 14, "Signs and channels".
     """
-    if maps.ndim != 4:
-        raise ValueError(f"maps must be (N, C, H, W), got shape {tuple(maps.shape)}")
+    if not torch.is_tensor(maps) or maps.ndim != 4:
+        raise ValueError(f"maps must be (N, C, H, W), got {described(maps)}")
     return maps.abs().amax(1)
-
-
-def baseline_like(x, baseline):
-    """The baseline as a tensor of x's shape. Raises ValueError where it does not broadcast to it."""
-    try:
-        return torch.as_tensor(baseline, dtype=x.dtype, device=x.device).detach().expand_as(x)
-    except RuntimeError:
-        shape = tuple(torch.as_tensor(baseline).shape)
-        raise ValueError(f"a baseline of shape {shape} does not fit pictures of shape {tuple(x.shape)}") from None
 
 
 def _gradient(model, x, target, layer, outputs, check=lambda value: None):
     with torch.enable_grad():
-        x = x.detach().requires_grad_()
+        x = x.detach().clone().requires_grad_()
         output = model(x.clone())
         value = score(output if layer is None else output_of(outputs, layer), target)
         check(value)

@@ -3,8 +3,9 @@
 import torch
 
 from helpers.conv import pair
-from helpers.explain.gradients import baseline_like
-from helpers.explain.watch import at_once, check_batch, in_parts, one_a_picture, score, scores, watching
+from helpers.explain.batches import at_once, baseline_like, check_pictures, in_parts
+from helpers.explain.targets import one_a_picture, score, scores
+from helpers.watch import watching
 
 
 def occlusion(model, x, target, window=16, stride=8, baseline=0.0, batch_size=None):
@@ -17,7 +18,7 @@ def occlusion(model, x, target, window=16, stride=8, baseline=0.0, batch_size=No
     the picture, a stride below 1 or larger than the window, which would leave gaps, and a batch size below 1.
     Source: Zeiler and Fergus (2014); Chapter 14, "Hide a part and see".
     """
-    check_batch(x)
+    check_pictures(x)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     x, windows = x.detach(), _windows(x, window, stride)
@@ -44,8 +45,6 @@ def _hide(model, x, hidden, windows, target):
 
 def _windows(x, window, stride):
     """(windows, 4): first row, first column, last row + 1, last column + 1, cut off at the right and lower border."""
-    if x.ndim != 4:
-        raise ValueError(f"x must be (N, C, H, W), got shape {tuple(x.shape)}")
     (height, width), (step_down, step_right) = pair(window, "window"), pair(stride, "stride")
     if not (1 <= height <= x.shape[2] and 1 <= width <= x.shape[3]):
         raise ValueError(f"a window of {height} x {width} does not fit a picture of {x.shape[2]} x {x.shape[3]}")

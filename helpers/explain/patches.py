@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from helpers.explain.watch import find_layer, output_of, watching
+from helpers.explain.batches import described
 from helpers.receptive import receptive_fields
+from helpers.watch import find_layer, output_of, watching
 
 
 class Patches(NamedTuple):
@@ -33,6 +34,8 @@ def max_activating_patches(model, images, layer, units, k=9, preprocess=None, ba
     Source: Zeiler and Fergus (2014); Girshick et al. (2014); Chapter 16, "The nine strongest patches".
     """
     units = [operator.index(unit) for unit in np.atleast_1d(units)]
+    if not torch.is_tensor(images) or images.ndim != 4:
+        raise ValueError(f"images must be a tensor (N, C, H, W), got {described(images)}")
     if not len(images) or k < 1 or batch_size < 1:
         raise ValueError(f"pictures, k and batch_size must be at least one, got {len(images)}, {k} and {batch_size}")
     _, module = find_layer(model, layer)

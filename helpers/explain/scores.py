@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import torch
 
+from helpers.explain.batches import baseline_like, check_pictures, described
 from helpers.explain.cams import upsample
-from helpers.explain.gradients import baseline_like
-from helpers.explain.watch import check_batch, one_a_picture, score, watching
+from helpers.explain.targets import one_a_picture, score
+from helpers.watch import watching
 
 
 def pointing_game(maps, masks):
@@ -17,9 +18,10 @@ def pointing_game(maps, masks):
     another shape or with nan.
     Source: Zhang et al. (2018); Chapter 14, "The pointing game".
     """
+    if not torch.is_tensor(masks) or masks.dtype != torch.bool or masks.ndim != 3:
+        kind = f"{str(masks.dtype)[6:]} " if torch.is_tensor(masks) else ""
+        raise ValueError(f"masks must be bool (N, H, W), got {kind}{described(masks)}")
     _check_maps(maps, masks)
-    if masks.dtype != torch.bool or masks.ndim != 3:
-        raise ValueError(f"masks must be bool (N, H, W), got {str(masks.dtype)[6:]} {tuple(masks.shape)}")
     maps = maps if maps.shape == masks.shape else upsample(maps, masks.shape[1:])
     largest = maps == maps.amax((1, 2), keepdim=True)
     return (largest & masks.to(maps.device)).sum((1, 2)) / largest.sum((1, 2))
@@ -53,7 +55,7 @@ def insertion_deletion(model, x, target, maps, n_steps=32, baseline=0.0):
     Raises ValueError for maps of another shape or with nan, and n_steps below 1.
     Source: Petsiuk, Das and Saenko (2018); Chapter 14, "Insertion and deletion".
     """
-    check_batch(x)
+    check_pictures(x)
     _check_maps(maps, x)
     if n_steps < 1:
         raise ValueError(f"n_steps must be at least 1, got {n_steps}")
@@ -83,7 +85,7 @@ def _rank(maps, size):
 
 
 def _check_maps(maps, pictures):
-    if maps.ndim != 3 or len(maps) != len(pictures):
-        raise ValueError(f"maps must be (N, h, w) for {len(pictures)} pictures, got shape {tuple(maps.shape)}")
+    if not torch.is_tensor(maps) or maps.ndim != 3 or len(maps) != len(pictures):
+        raise ValueError(f"maps must be (N, h, w) for {len(pictures)} pictures, got {described(maps)}")
     if torch.isnan(maps).any():
         raise ValueError("maps must not hold nan")

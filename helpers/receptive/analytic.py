@@ -1,7 +1,6 @@
 """The recurrence followed through a model, as torch.fx lists its calls."""
 
 import operator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from helpers.receptive.field import PICTURE, WHOLE, as_field, input_shape, tensors, times, union
 from helpers.receptive.rules import MOVES, OPENED, POSITIONWISE, RULES, coordinates, moved
+from helpers.watch import watching
 
 
 def receptive_fields(model, input_size):
@@ -26,7 +26,7 @@ def receptive_fields(model, input_size):
     different strides meet; NotImplementedError, naming the layer, if an operation is not known to keep positions.
     """
     shape = input_shape(model, input_size)
-    with _evaluating(model), torch.no_grad():
+    with watching(model), torch.no_grad():
         return _Recurrence(model).table(_zeros(model, shape))
 
 
@@ -127,17 +127,6 @@ def _traced(model):
 
 def _is_vector(x, after):
     return x.ndim <= 2 and len(set(after.axes) - {None}) < 2
-
-
-@contextmanager
-def _evaluating(model):
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def _zeros(model, shape):

@@ -1,7 +1,6 @@
 """The receptive field of one layer, measured by gradients."""
 
 import copy
-import difflib
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from helpers.receptive.field import as_field, input_shape, tensors, times
+from helpers.watch import find_layer
 
 
 @torch.enable_grad()
@@ -24,7 +24,7 @@ def measured_receptive_field(model, layer, input_size):
     Raises ValueError if there is no such layer, if the input does not reach it, or if the field touches the
     picture's border: then a larger input is needed.
     """
-    name = _layer_name(model, layer)
+    name, _ = find_layer(model, layer)
     picture = _random(input_shape(model, input_size)).mul(1e-6).requires_grad_()
     units = _response(_positive_copy(model), name, picture)
     extent, pixels = np.array(units.shape[2:]), np.array(picture.shape[2:])
@@ -120,14 +120,3 @@ def _seen(picture, units, index):
     if len(pixels) == 0:
         raise ValueError(f"no gradient reaches the picture from unit {tuple(index.tolist())}")
     return pixels.amin(dim=0).numpy(), pixels.amax(dim=0).numpy()
-
-
-def _layer_name(model, layer):
-    layers = dict(model.named_modules(remove_duplicate=False))
-    found = [name for name, module in layers.items() if layer is module or layer == name]
-    if found:
-        return found[0]
-    if isinstance(layer, nn.Module):
-        raise ValueError(f"{type(model).__name__} does not contain this {type(layer).__name__}")
-    near = ", ".join(map(repr, difflib.get_close_matches(layer, layers))) or "none"
-    raise ValueError(f"{type(model).__name__} has no layer {layer!r}; similar names: {near}")

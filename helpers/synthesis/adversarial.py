@@ -10,8 +10,10 @@ All raise ValueError for pictures outside the bounds, a negative epsilon and tar
 import torch
 from torch import nn
 
-from helpers.explain.watch import check_batch, gradient, score, watching
+from helpers.explain.batches import check_pictures, described
+from helpers.explain.targets import gradient, score
 from helpers.synthesis.smoothness import limits, uniform
+from helpers.watch import check_model, watching
 
 ROUNDING = 1e-6  # how far pictures may lie outside the bounds, as a share of their width
 
@@ -26,6 +28,7 @@ class Normalised(nn.Module):
 
     def __init__(self, model, mean, std):
         super().__init__()
+        check_model(model)
         like = next(model.parameters(), torch.zeros(()))
         mean, std = (torch.as_tensor(v, dtype=like.dtype, device=like.device).reshape(-1, 1, 1) for v in (mean, std))
         if not (std > 0).all():
@@ -89,15 +92,18 @@ def _direction(model, x, target, targeted):
     if callable(target):
         raise ValueError("target must be a class index or one for each picture here: the loss is their cross-entropy")
     with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        log_p = score(model(x.clone()).log_softmax(1), target)  # the cross-entropy is -log p of the class
+        x = x.detach().clone().requires_grad_()
+        logits = model(x.clone())
+        if not torch.is_tensor(logits) or logits.ndim != 2:
+            raise ValueError(f"the model must return logits (N, classes), this one returned {described(logits)}")
+        log_p = score(logits.log_softmax(1), target)  # the cross-entropy is -log p of the class
         slope = gradient(log_p, x, "the pictures").sign()
     return slope if targeted else -slope
 
 
 def _checked(x, epsilon, bounds):
     """(x, low, high), x detached."""
-    check_batch(x)
+    check_pictures(x)
     if not 0 <= epsilon < float("inf"):
         raise ValueError(f"epsilon must be at least 0, got {epsilon}")
     low, high = limits(bounds, x)

@@ -6,9 +6,11 @@ import warnings
 import torch
 
 from helpers.conv import pair
-from helpers.explain.watch import check_batch, gradient, output_of, score, watching
+from helpers.explain.batches import check_pictures, described
+from helpers.explain.targets import gradient, score
 from helpers.synthesis.smoothness import blur as blurred
 from helpers.synthesis.smoothness import from_spectrum, limits, normal, roll, to_spectrum
+from helpers.watch import check_model, output_of, watching
 
 # Beside the coursework's settings: coarser structure, less speckle
 SMOOTH = {"steps": 256, "lr": 0.05, "jitter": 4, "blur": 0.5, "fourier": True}
@@ -113,8 +115,8 @@ def _warn_where_flat(slope):
 def _value(objective, pictures):
     value, n = objective(pictures), len(pictures)
     if not torch.is_tensor(value) or value.shape not in ((), (n,)):
-        what = f"shape {tuple(value.shape)}" if torch.is_tensor(value) else f"a {type(value).__name__}"
-        raise ValueError(f"the objective must return one number a picture, ({n},), or a single one, got {what}")
+        what = "the objective must return one number a picture"
+        raise ValueError(f"{what}, ({n},), or a single one, got {described(value)}")
     return value
 
 
@@ -167,14 +169,15 @@ def _count(target):
 
 
 def _start(model, n, size, noise, generator):
+    check_model(model)
     like = next(model.parameters(), torch.zeros(()))
     return normal(like.new_zeros(n, 3, *pair(size, "size")), noise, generator)
 
 
 def _check(start, steps, lr, l2, jitter, blur, blur_every):
-    check_batch(start)
-    if start.ndim != 4:
-        raise ValueError(f"start must be a batch (N, C, H, W), got shape {tuple(start.shape)}")
+    check_pictures(start, "start")
+    if start.dtype == torch.float16:
+        raise ValueError("float16 is too coarse for Adam's steps: use model.float() and a start of float32")
     for name, value, least in (("steps", steps, 0), ("jitter", jitter, 0), ("blur_every", blur_every, 1)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")

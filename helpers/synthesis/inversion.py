@@ -2,10 +2,11 @@
 
 import torch
 
-from helpers.explain.watch import check_batch, output_of, watching
+from helpers.explain.batches import check_pictures
 from helpers.synthesis.ascent import gradient_ascent
 from helpers.synthesis.smoothness import normal
 from helpers.synthesis.smoothness import total_variation as variation
+from helpers.watch import output_of, watching
 
 
 def invert(model, x, layer, steps=400, lr=0.05, total_variation=0.1, norm=0.0, alpha=6, noise=0.1, start=None,
@@ -26,7 +27,7 @@ def invert(model, x, layer, steps=400, lr=0.05, total_variation=0.1, norm=0.0, a
     start, errors = normal(x, noise, generator) if start is None else start, []
     with watching(model, [layer]) as outputs:
         with torch.no_grad():
-            model(x)
+            model(x.clone())
         wanted = _wanted(output_of(outputs, layer))
 
         def objective(p):
@@ -55,7 +56,7 @@ def _wanted(codes):
 
 
 def _check(x, total_variation, norm, alpha):
-    check_batch(x)
+    check_pictures(x)
     for name, value, least in (("total_variation", total_variation, 0), ("norm", norm, 0), ("alpha", alpha, 1)):
         if not least <= value < float("inf"):
             raise ValueError(f"{name} must be at least {least}, got {value}")

@@ -90,6 +90,15 @@ def test_cam_finds_the_one_of_several_dense_layers_and_needs_no_bias():
     assert relative(explain.cam(model, X, 2, "last"), expected) < 1e-12
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_cam_in_half_precision(dtype):
+    expected = explain.cam(tiny(), X, 1, "relu")
+    made = explain.cam(tiny().to(dtype), X.to(dtype), 1, "relu")
+    assert made.dtype == dtype and relative(made.double(), expected) < 0.05
+    with pytest.raises(ValueError, match="use grad_cam"):
+        explain.cam(tiny().to(dtype), X.to(dtype), 1, "bn1")
+
+
 def test_users_hooks_on_the_dense_layer_are_called_once_a_pass():
     model, calls = tiny(), []
     model.fc.register_forward_hook(lambda module, inputs, output: calls.append(1))
@@ -169,5 +178,7 @@ def test_upsample_against_scipy(size):
 
 
 def test_upsample_takes_a_batch_of_maps():
-    with pytest.raises(ValueError, match=r"maps must be \(N, h, w\), got shape \(4, 5\)"):
+    with pytest.raises(ValueError, match=r"maps must be \(N, h, w\), got \(4, 5\)"):
         explain.upsample(normal(4, 5), 8)
+    with pytest.raises(ValueError, match=r"maps must be \(N, h, w\), got ndarray"):
+        explain.upsample(normal(1, 4, 5).numpy(), 8)

@@ -74,7 +74,7 @@ def test_a_generator_repeats_the_noise():
 def test_noise_goes_on_where_a_chunk_ends(monkeypatch):
     model = tiny()
     whole = explain.smooth_grad(model, X, 1, 7, generator=seeded())
-    monkeypatch.setattr("helpers.explain.watch.PIXELS", 6 * X[0, 0].numel())
+    monkeypatch.setattr("helpers.explain.batches.PIXELS", 6 * X[0, 0].numel())
     assert relative(explain.smooth_grad(model, X, 1, 7, generator=seeded()), whole) < 1e-12
 
 
@@ -172,8 +172,10 @@ def test_unit_refuses():
 def test_strongest_channel():
     maps = torch.tensor([[[[1.0, -2]], [[-3, 0.5]]], [[[0, 0]], [[0, -1]]]])
     assert explain.strongest_channel(maps).tolist() == [[[3, 2]], [[0, 1]]]
-    with pytest.raises(ValueError, match=r"maps must be \(N, C, H, W\), got shape \(2, 1, 2\)"):
+    with pytest.raises(ValueError, match=r"maps must be \(N, C, H, W\), got \(2, 1, 2\)"):
         explain.strongest_channel(maps[0])
+    with pytest.raises(ValueError, match=r"maps must be \(N, C, H, W\), got ndarray"):
+        explain.strongest_channel(maps.numpy())
 
 
 def test_vectors_may_be_explained_too():

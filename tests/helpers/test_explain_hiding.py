@@ -122,7 +122,7 @@ def test_pictures_at_once_are_never_more_and_few_passes(n, batch_size):
 
 def test_pictures_at_once_unless_asked_for(monkeypatch):
     """Ten pictures, counted by their pixels, not their channels; 12 windows in 2 passes of 6 and 4 passes of 3."""
-    monkeypatch.setattr("helpers.explain.watch.PIXELS", 10 * 63 + 5)
+    monkeypatch.setattr("helpers.explain.batches.PIXELS", 10 * 63 + 5)
     for n, sizes in ((1, [1, 6, 6]), (3, [3, 9, 9, 9, 9]), (11, [11] * 13)):
         model = Weighted(normal(9, 7), power=2)
         occlusion(model, normal(n, 2, 9, 7), 0, 3, 2)
@@ -148,7 +148,7 @@ def test_refusals(settings, message):
 
 
 def test_vectors_have_no_windows():
-    with pytest.raises(ValueError, match=r"x must be \(N, C, H, W\), got shape \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"x must be a batch \(N, C, H, W\), got shape \(2, 4\)"):
         occlusion(nn.Linear(4, 2).double(), normal(2, 4), 1)
 
 

@@ -168,6 +168,28 @@ def test_the_type_of_numbers_is_kept(look, dtype):
 
 
 @each_look
+def test_what_is_no_model(look):
+    with pytest.raises(ValueError, match="the model must be a torch.nn.Module, got function"):
+        look(lambda x: x.mean((2, 3)), picture(), [1, 2], "relu")
+
+
+NO_GRADIENTS = ("activations", "max_activating_patches", "occlusion", "insertion_deletion")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_in_inference_mode(look):
+    expected, model = LOOKS[look](tiny(), picture(), [1, 2], "relu"), tiny()
+    with torch.inference_mode():
+        x = picture()
+        if look in NO_GRADIENTS:
+            assert torch.equal(LOOKS[look](model, x, [1, 2], "relu"), expected)
+        else:
+            with pytest.raises(ValueError, match="inference_mode.. allows no gradients: leave its context"):
+                LOOKS[look](model, x, [1, 2], "relu")
+    assert torch.equal(LOOKS[look](model, x, [1, 2], "relu"), expected)
+
+
+@each_look
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu(look):
     made = look(tiny().cuda(), picture().cuda(), torch.tensor([1, 2]), "relu")

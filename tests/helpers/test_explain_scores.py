@@ -47,10 +47,12 @@ def test_pointing_resamples_the_map():
     "maps, masks, message",
     [
         (torch.full((1, 2, 3), float("nan")), MASK, "maps must not hold nan"),
-        (torch.zeros(2, 3), MASK, r"maps must be \(N, h, w\) for 1 pictures, got shape \(2, 3\)"),
-        (torch.zeros(2, 2, 3), MASK, r"maps must be \(N, h, w\) for 1 pictures, got shape \(2, 2, 3\)"),
+        (torch.zeros(2, 3), MASK, r"maps must be \(N, h, w\) for 1 pictures, got \(2, 3\)"),
+        (torch.zeros(2, 2, 3), MASK, r"maps must be \(N, h, w\) for 1 pictures, got \(2, 2, 3\)"),
         (torch.zeros(1, 2, 3), MASK.float(), r"masks must be bool \(N, H, W\), got float32 \(1, 2, 3\)"),
         (torch.zeros(1, 2, 3), MASK[:, None], r"masks must be bool \(N, H, W\), got bool \(1, 1, 2, 3\)"),
+        (torch.zeros(1, 2, 3), MASK.numpy(), r"masks must be bool \(N, H, W\), got ndarray"),
+        (torch.zeros(1, 2, 3).numpy(), MASK, r"maps must be \(N, h, w\) for 1 pictures, got ndarray"),
     ],
 )
 def test_pointing_refuses(maps, masks, message):
@@ -151,7 +153,7 @@ def test_coarse_maps_are_resampled_and_the_first_of_equal_pixels_comes_first():
     "maps, settings, message",
     [
         (torch.full((2, 3, 3), float("nan")), {}, "maps must not hold nan"),
-        (torch.zeros(1, 3, 3), {}, r"maps must be \(N, h, w\) for 2 pictures, got shape \(1, 3, 3\)"),
+        (torch.zeros(1, 3, 3), {}, r"maps must be \(N, h, w\) for 2 pictures, got \(1, 3, 3\)"),
         (torch.zeros(2, 1, 3, 3), {}, r"maps must be \(N, h, w\) for 2 pictures"),
         (torch.zeros(2, 3, 3), {"n_steps": 0}, "n_steps must be at least 1, got 0"),
         (torch.zeros(2, 3, 3), {"baseline": torch.zeros(3, 1, 1, 1)}, r"a baseline of shape \(3, 1, 1, 1\) does not"),

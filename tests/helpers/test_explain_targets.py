@@ -7,7 +7,8 @@ from explain_cases import network, normal, relative, tiny
 from torch import nn
 
 from helpers import explain
-from helpers.explain.watch import find_layer, score
+from helpers.explain.targets import score
+from helpers.watch import find_layer
 
 X, LABELS = normal(3, 3, 12, 10), [4, 0, 2]
 OUTPUT = normal(3, 5, seed=1)
@@ -30,7 +31,7 @@ each_map = pytest.mark.parametrize("make", MAPS.values(), ids=MAPS)
 def at_once(request, monkeypatch):
     """Several points of a path, and several windows, go through the model as one batch, of one size or another."""
     if request.param != "all at once":
-        monkeypatch.setattr("helpers.explain.watch.PIXELS", 4 * X[0, 0].numel())
+        monkeypatch.setattr("helpers.explain.batches.PIXELS", 4 * X[0, 0].numel())
 
 
 class Holding(nn.Module):
@@ -167,6 +168,9 @@ def test_targets_without_a_gradient(make):
         (X[:0], r"got shape \(0, 3, 12, 10\)"),
         ((X * 9).byte(), "a float tensor, preprocessed as the model expects, got uint8"),
         (X.numpy(), "a float tensor, preprocessed as the model expects, got ndarray"),
+        (X.masked_fill(X == X.max(), float("nan")), "x holds nan or infinite values"),
+        (X.masked_fill(X == X.max(), float("inf")), "x holds nan or infinite values"),
+        (X.to("meta"), "x lies on the device 'meta', which holds no values"),
     ],
 )
 @each_map
@@ -308,3 +312,41 @@ def test_a_layer_within_no_grad_has_no_slopes():
         explain.saliency(Blind(), X, 1)
     with pytest.raises(ValueError, match="the target does not depend on|the target has no gradient"):
         explain.grad_cam(Blind(), X, 1, "inner")
+
+
+HIDING = {
+    "compiled": lambda model: torch.compile(model, backend="eager"),
+    "scripted or traced": lambda model: torch.jit.trace(model, X),
+}
+
+
+@pytest.mark.parametrize("kind", HIDING)
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace")
+def test_compiled_code_hides_its_layers(kind):
+    inner = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).double().eval()
+    hidden = HIDING[kind](inner)
+    with pytest.raises(ValueError, match=f"the model is {kind}, which hides its layers: use the module that it was"):
+        explain.activations(hidden, X, "1")
+    inside = next(name for name, module in hidden.named_modules() if name.endswith("1"))
+    with pytest.raises(ValueError, match=f"'0' is {kind}, which hides its layers"):
+        explain.grad_cam(nn.Sequential(hidden), X, 1, f"0.{inside}")
+    both = nn.Sequential(nn.Identity(), hidden)
+    assert torch.equal(explain.activations(both, X, "0")["0"], X), "the layers around it are seen"
+
+
+def test_a_module_compiled_in_place_hides_its_layers():
+    model = tiny()
+    model.compile(backend="eager")
+    with pytest.raises(ValueError, match="the model is compiled, which hides its layers"):
+        explain.activations(model, X, "relu")
+
+
+@pytest.mark.parametrize("images", [[X[0], X[1]], X[0], X.numpy()], ids=type)
+def test_patches_of_what_is_no_tensor_of_pictures(images):
+    with pytest.raises(ValueError, match=r"images must be a tensor \(N, C, H, W\), got (list|ndarray|\(3, 12, 10\))"):
+        explain.max_activating_patches(tiny(), images, "relu", 0)
+
+
+def test_a_unit_of_an_output_that_is_no_tensor():
+    with pytest.raises(ValueError, match=r"channel 1 of an output \(N, K, h, w\) was asked for, it is tuple"):
+        explain.saliency(Holding(lambda z: (z, z)), X, explain.unit(1))

@@ -254,6 +254,14 @@ def test_dropout_repeats_with_the_seed(sets):
     assert losses(1) == first
 
 
+def test_each_layer_keeps_its_mode(sets):
+    net = ConvNet((4, 4))
+    net.relu1.eval()
+    train.logits(net, sets[1])
+    train.evaluate(net, sets[1])
+    assert [name for name, module in net.named_modules() if not module.training] == ["relu1"]
+
+
 def test_logits_are_those_of_eval_mode(sets):
     net = nn.Sequential(LeNet(), nn.Dropout(0.5)).train()
     assert torch.equal(train.logits(net, sets[1]), train.logits(net, sets[1])) and net.training

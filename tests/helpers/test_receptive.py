@@ -469,9 +469,9 @@ def test_field_cut_off():
 
 def test_layer_names():
     model = torchvision_model("resnet18")
-    with pytest.raises(ValueError, match="ResNet has no layer 'layer5'; similar names: 'layer4'"):
+    with pytest.raises(ValueError, match="no layer 'layer5' in this ResNet; did you mean layer4"):
         measured_receptive_field(model, "layer5", 64)
-    with pytest.raises(ValueError, match="ResNet does not contain this ReLU"):
+    with pytest.raises(ValueError, match="the layer ReLU is not part of this ResNet"):
         measured_receptive_field(model, nn.ReLU(), 64)
 
 

@@ -217,7 +217,7 @@ def test_rounding_beyond_the_bounds_is_cut_off():
 
 def refusals():
     yield {"x": X + 0.01}, r"within the bounds \(0, 1\), got 0.0\d* to 1.0\d*; Normalised"
-    yield {"x": X * float("nan")}, "within the bounds"
+    yield {"x": X * float("nan")}, "x holds nan"
     yield {"x": X[0]}, "must be a batch"
     yield {"x": (X * 255).to(torch.uint8)}, "float"
     yield {"epsilon": -0.1}, "epsilon must be at least 0, got -0.1"
@@ -279,7 +279,20 @@ def test_an_attack_on_a_normalised_network_is_in_units_of_the_picture():
     assert (found - X).abs().max() == pytest.approx(0.03, abs=1e-6)
 
 
+@each_attack
+@pytest.mark.parametrize("output, what", [(lambda z: (z, z), "tuple"), (lambda z: z[0], r"\(10,\)")])
+def test_models_whose_output_is_no_logits(attack, output, what):
+    class Holding(nn.Module):
+        def forward(self, x):
+            return output(net()(x))
+
+    with pytest.raises(ValueError, match=rf"the model must return logits \(N, classes\), this one returned {what}"):
+        attack(Holding(), X, Y, 0.1)
+
+
 def test_normalised_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="the model must be a torch.nn.Module, got function"):
+        Normalised(lambda x: x, 0, 1)
     for std in (0, [1, 1, -1], float("nan")):
         with pytest.raises(ValueError, match="std must be positive"):
             Normalised(net(), 0, std)

@@ -1,5 +1,7 @@
 """Whatever makes pictures leaves the network as it was, errors or not."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ X = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 MAKERS = {
     "class image": lambda model: class_image(model, 1, size=16, steps=2),
     "unit image": lambda model: unit_image(model, "relu2", 1, size=16, steps=2),
-    "inversion": lambda model: invert(model, X, model.relu2, steps=2),
+    "inversion": lambda model: invert(model, X, "relu2", steps=2),
     "fgsm": lambda model: fgsm(model, X, [0, 1], 0.1),
     "pgd": lambda model: pgd(model, X, [0, 1], 0.1, n_steps=2),
 }
@@ -89,3 +91,40 @@ def test_a_generator_serves_the_noise_and_the_shifts(maker, model):
     )
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@each_maker
+def test_what_is_no_model(make):
+    with pytest.raises(ValueError, match="the model must be a torch.nn.Module, got function"):
+        make(lambda x: x.mean((2, 3)))
+
+
+@each_maker
+def test_inference_mode_allows_no_gradients(make, model):
+    with torch.inference_mode(), pytest.raises(ValueError, match="leave its context before this call"):
+        make(model)
+
+
+class Adding(torch.nn.Module):
+    def forward(self, x):
+        x += 1
+        return x
+
+
+@pytest.mark.parametrize("make", [MAKERS[name] for name in ("inversion", "fgsm", "pgd")])
+def test_a_first_layer_in_place_leaves_the_picture_as_it_was(make, model):
+    model = torch.nn.Sequential(OrderedDict(add=Adding(), **dict(model.named_children())))
+    before = X.clone()
+    make(model)
+    assert torch.equal(X, before)
+
+
+def test_float16_is_too_coarse_to_climb_in(model):
+    for maker, given in ((class_image, [1]), (unit_image, ["relu2", 1])):
+        with pytest.raises(ValueError, match=r"float16 is too coarse for Adam's steps: use model.float\(\)"):
+            maker(model.half(), *given, size=16, steps=2)
+
+
+def test_a_model_without_values(model):
+    with pytest.raises(ValueError, match="start lies on the device 'meta', which holds no values: load the model's"):
+        class_image(model.to("meta"), 1, size=16)
