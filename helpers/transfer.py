@@ -1,0 +1,112 @@
+"""Carrying a trained network to a new task: a new head, frozen layers, layers with learning rates of their own.
+
+Source: Chapter 11.
+"""
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from helpers.train import batches
+from helpers.watch import check_model, find_layer
+
+
+def replace_head(model, n_classes):
+    """Put a new dense layer with random weights in place of the last one of the model; returns its name.
+
+    Last in the order in which the model defines its layers: `fc` of torchvision's ResNet, GoogLeNet and Inception,
+    `classifier.6` of its VGG, `classifier.1` or `classifier.3` of its MobileNets. The new layer lies on the old one's
+    device. Raises ValueError for fewer than one class and for a model without a dense layer in it.
+    Source: Chapter 11, "A new head".
+    """
+    check_model(model)
+    names = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and name]
+    if n_classes < 1:
+        raise ValueError(f"n_classes must be at least 1, got {n_classes}")
+    if not names:
+        raise ValueError(f"this {type(model).__name__} holds no dense layer that could be replaced")
+    parent, _, last = names[-1].rpartition(".")
+    old = model.get_submodule(names[-1])
+    like = {"device": old.weight.device, "dtype": old.weight.dtype}
+    setattr(model.get_submodule(parent), last, nn.Linear(old.in_features, n_classes, old.bias is not None, **like))
+    return names[-1]
+
+
+def freeze(model, *layers):
+    """Take the parameters of the layers, given by name, out of training; returns how many numbers these are.
+
+    It does not touch the statistics of batch normalisation: see `training_mode`. Raises ValueError for no layer and,
+    with near matches, for a name that the model has not. Source: Chapter 11, "A new head".
+    """
+    if not layers:
+        raise ValueError("name at least one layer to freeze")
+    chosen = [find_layer(model, layer)[1].requires_grad_(False) for layer in layers]
+    return sum(p.numel() for p in {id(p): p for layer in chosen for p in layer.parameters()}.values())
+
+
+def training_mode(model):
+    """`model.train()`, save for the layers whose parameters are all frozen: these go to evaluation mode.
+
+    So their batch normalisation keeps its statistics, and dropout inside them is off. To be called after every
+    `model.train()`. Source: Chapter 11, "Frozen, and yet changed".
+    """
+    check_model(model)
+    model.train()
+    for module in model.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            module.eval()
+
+
+def parameter_groups(model, rates):
+    """Groups for an optimiser, one for each learning rate; what gets none is frozen.
+
+    rates: a dict from a layer's name to its learning rate; a parameter gets that of the longest name that it lies in,
+    "" being the whole model. {"fc": 0.1} trains the head, {"": 0.001, "fc": 0.1} all of it, the head a hundred times
+    as fast. Raises ValueError for no rates, a negative one, and an unknown name.
+    Source: Chapter 11, "The order of steps".
+    """
+    if not rates or min(rates.values()) < 0:
+        raise ValueError(f"rates must give at least one layer a learning rate of 0 or more, got {rates}")
+    for name in filter(None, rates):
+        find_layer(model, name)
+    groups = {name: [] for name in rates}
+    for path, parameter in model.named_parameters():
+        within = [name for name in rates if not name or path.startswith(f"{name}.")]
+        parameter.requires_grad_(bool(within))
+        if within:
+            groups[max(within, key=len)].append(parameter)
+    return [{"params": group, "lr": rates[name]} for name, group in groups.items() if group]
+
+
+def fine_tune(model, pictures, rates, steps=200, batch_size=30, *, augment=None, normalise=None, statistics="kept",
+              seed=0):  # fmt: skip
+    """Train the layers named in `rates` and return the loss of each step; the model is left in eval mode.
+
+    rates: as in `parameter_groups`. SGD with momentum 0.9; each rate falls to 0 along half a cosine. statistics: of the
+    batch normalisation in frozen layers, "kept" as they are or "renewed" from the new pictures, as `model.train()`
+    would. augment, normalise: as in `helpers.train.fit`. seed: of the order of the pictures and of augment.
+    Raises ValueError for another choice of statistics, for steps below 1 and for no pictures.
+    Source: Chapter 11, "The order of steps".
+    """
+    if statistics not in ("kept", "renewed"):
+        raise ValueError(f"statistics must be 'kept' or 'renewed', got {statistics!r}")
+    if steps < 1 or batch_size < 1 or not len(pictures):
+        raise ValueError(f"no training: {steps} steps, batches of {batch_size}, {len(pictures)} pictures")
+    optimizer = torch.optim.SGD(parameter_groups(model, rates), momentum=0.9)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: (1 + math.cos(math.pi * i / steps)) / 2)
+    generator, losses = torch.Generator().manual_seed(seed), []
+    epochs = (batches(pictures, batch_size, generator, augment, normalise) for _ in itertools.count())
+    training_mode(model) if statistics == "kept" else model.train()
+    for x, y in itertools.islice(itertools.chain.from_iterable(epochs), steps):
+        loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+    model.eval()
+    return losses

@@ -1,0 +1,176 @@
+"""Chapter 11's helpers: heads, frozen layers and rates, against torch's own behaviour."""
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from helpers import transfer
+from helpers.imageset import ImageSet
+from helpers.models import LeNet, PoolNet
+
+
+def pictures(n=60, n_classes=3, seed=0):
+    images = torch.randint(256, (n, 3, 16, 16), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    return ImageSet(images, torch.arange(n) % n_classes, tuple("abc"[:n_classes]), "noise")
+
+
+def net(n_classes=3):
+    torch.manual_seed(0)
+    return PoolNet(width=4, n_classes=n_classes)
+
+
+def state(model):
+    return {name: values.clone() for name, values in model.state_dict().items()}
+
+
+def changed(before, model):
+    return {name for name, values in model.state_dict().items() if not torch.equal(values, before[name])}
+
+
+@pytest.mark.parametrize("name, head, inputs", [
+    ("resnet18", "fc", 512), ("vgg19", "classifier.6", 4096), ("googlenet", "fc", 1024), ("inception_v3", "fc", 2048),
+    ("mobilenet_v2", "classifier.1", 1280), ("mobilenet_v3_small", "classifier.3", 1024),
+])  # fmt: skip
+def test_the_head_of_torchvisions_models(name, head, inputs):
+    options = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    with torch.device("meta"):  # no memory and no random numbers
+        model = getattr(torchvision.models, name)(weights=None, **options).eval()
+        before = dict(model.named_modules())
+        assert transfer.replace_head(model, 3) == head
+        assert model(torch.empty(2, 3, 299, 299)).shape == (2, 3)
+    new = model.get_submodule(head)
+    assert (new.in_features, new.out_features) == (inputs, 3) and new.weight.device.type == "meta"
+    assert {k for k, layer in model.named_modules() if layer is not before[k]} == {head}
+
+
+def test_a_head_keeps_bias_and_precision():
+    model = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 6, bias=False)).double()
+    assert transfer.replace_head(model, 2) == "1"
+    assert model[1].bias is None and model[1].weight.dtype == torch.float64 and model[1].weight.shape == (2, 5)
+
+
+@pytest.mark.parametrize("model, n, words", [
+    (nn.Linear(3, 2), 2, "no dense layer"), (nn.Conv2d(3, 2, 1), 2, "no dense layer"), (net(), 0, "at least 1, got 0"),
+    ("resnet18", 3, "torch.nn.Module, got str"),
+])  # fmt: skip
+def test_replace_head_refuses(model, n, words):
+    with pytest.raises(ValueError, match=words):
+        transfer.replace_head(model, n)
+
+
+def test_freeze_counts_and_freezes():
+    model = net()
+    assert transfer.freeze(model, "conv1", "norm1") == 3 * 4 * 9 + 4 + 2 * 4
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {"conv1.weight", "conv1.bias", "norm1.weight", "norm1.bias"}
+
+
+def test_freeze_counts_a_parameter_once():
+    model = nn.Sequential(nn.Sequential(nn.Linear(2, 3)), nn.Linear(3, 1))
+    assert transfer.freeze(model, "0", "0.0") == 9
+
+
+@pytest.mark.parametrize("layers, words", [((), "at least one layer"), (("conv9",), "did you mean conv")])
+def test_freeze_refuses(layers, words):
+    with pytest.raises(ValueError, match=words):
+        transfer.freeze(net(), *layers)
+
+
+def test_training_mode_leaves_frozen_layers_in_eval_mode():
+    model = nn.Sequential(net(), nn.Dropout(), nn.Linear(3, 2))
+    transfer.training_mode(model)
+    assert all(module.training for module in model.modules())
+    transfer.freeze(model, "0")
+    transfer.training_mode(model)
+    assert not any(module.training for module in model[0].modules() if list(module.parameters()))
+    assert model.training and model[1].training and model[2].training
+
+
+def test_dropout_inside_a_frozen_block_is_off():
+    model = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Dropout()), nn.Linear(2, 1))
+    transfer.freeze(model, "0")
+    transfer.training_mode(model)
+    assert not model[0][1].training
+
+
+def test_groups_take_the_longest_name():
+    model = net()
+    groups = transfer.parameter_groups(model, {"": 0.001, "conv2": 0.01, "fc": 0.1})
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    found = {name: rates[id(p)] for name, p in model.named_parameters()}
+    expected = {n: 0.01 if n.startswith("conv2.") else 0.1 if n.startswith("fc.") else 0.001 for n in found}
+    assert found == expected
+
+
+def test_a_name_is_not_taken_for_the_beginning_of_another():
+    model = nn.Sequential()
+    for name in ("layer1", "layer10"):
+        model.add_module(name, nn.Linear(2, 2))
+    groups = transfer.parameter_groups(model, {"layer1": 0.1})
+    assert [len(group["params"]) for group in groups] == [2]
+    assert not model.layer10.weight.requires_grad and model.layer1.weight.requires_grad
+
+
+def test_groups_freeze_what_has_no_rate_and_thaw_what_has():
+    model = net()
+    transfer.freeze(model, "conv1", "fc")
+    transfer.parameter_groups(model, {"fc": 0.1})
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == {"fc.weight", "fc.bias"}
+
+
+@pytest.mark.parametrize("rates, words", [
+    ({}, "at least one layer"), ({"fc": -1}, "0 or more"), ({"cf": 0.1}, "no layer 'cf'"),
+])  # fmt: skip
+def test_groups_refuse(rates, words):
+    with pytest.raises(ValueError, match=words):
+        transfer.parameter_groups(net(), rates)
+
+
+def test_a_trained_head_leaves_all_else_bit_for_bit():
+    model = net()
+    before = state(model)
+    losses = transfer.fine_tune(model, pictures(), {"fc": 0.1}, steps=5)
+    assert changed(before, model) == {"fc.weight", "fc.bias"} and len(losses) == 5
+    assert not model.training
+
+
+def test_renewed_statistics_change_and_weights_do_not():
+    model = net()
+    before = state(model)
+    transfer.fine_tune(model, pictures(), {"fc": 0.1}, steps=5, statistics="renewed")
+    kinds = {name.rsplit(".")[-1] for name in changed(before, model) if not name.startswith("fc")}
+    assert kinds == {"running_mean", "running_var", "num_batches_tracked"}
+
+
+def test_it_is_sgd_with_momentum_along_half_a_cosine():
+    """Against the same steps written out: velocity v = 0.9 v + g, weight w = w - rate v, on one whole batch."""
+    model, set_ = LeNet(n_classes=3, size=16), pictures(6)
+    reference = LeNet(n_classes=3, size=16)
+    reference.load_state_dict(model.state_dict())
+    transfer.fine_tune(model, set_, {"": 0.05}, steps=3, batch_size=6)
+    speed = [torch.zeros_like(p) for p in reference.parameters()]
+    for factor in (1, 0.75, 0.25):  # (1 + cos(pi i / 3)) / 2
+        loss = nn.functional.cross_entropy(reference(set_.floats()), set_.labels)
+        gradients = torch.autograd.grad(loss, list(reference.parameters()))
+        with torch.no_grad():
+            for p, v, g in zip(reference.parameters(), speed, gradients):
+                v.mul_(0.9).add_(g)
+                p.sub_(0.05 * factor * v)
+    for ours, expected in zip(model.parameters(), reference.parameters()):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_it_goes_on_over_the_end_of_an_epoch_and_repeats_with_its_seed():
+    runs = [transfer.fine_tune(net(), pictures(12), {"": 0.01}, steps=7, batch_size=5, seed=s) for s in (0, 0, 1)]
+    assert len(runs[0]) == 7 and runs[0] == runs[1] != runs[2]
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"statistics": "frozen"}, "'kept' or 'renewed'"), ({"steps": 0}, "0 steps"), ({"batch_size": 0}, "batches of 0"),
+])  # fmt: skip
+def test_fine_tune_refuses(options, words):
+    with pytest.raises(ValueError, match=words):
+        transfer.fine_tune(net(), pictures(), {"fc": 0.1}, **options)
+    with pytest.raises(ValueError, match="0 pictures"):
+        transfer.fine_tune(net(), pictures(3).subset([]), {"fc": 0.1})
