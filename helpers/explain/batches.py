@@ -35,6 +35,8 @@ def baseline_like(x, baseline):
     except RuntimeError:
         shape = tuple(torch.as_tensor(baseline).shape)
         raise ValueError(f"a baseline of shape {shape} does not fit pictures of shape {tuple(x.shape)}") from None
+    except TypeError:
+        raise ValueError(f"a baseline is a number or a tensor, got {baseline!r}") from None
 
 
 def at_once(x):
@@ -45,8 +47,3 @@ def at_once(x):
 def in_parts(items, most):
     """A tensor cut into as few parts of at most `most` rows as can be, nearly equal ones."""
     return items.tensor_split(-(-len(items) // max(1, most)))
-
-
-def described(value):
-    """What an error says of a value: a tensor's shape, else the type."""
-    return str(tuple(value.shape)) if torch.is_tensor(value) else type(value).__name__

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from helpers.arguments import described
 from helpers.conv import pair
-from helpers.explain.batches import check_batch, described
+from helpers.explain.batches import check_batch
 from helpers.explain.gradients import guided_backprop
 from helpers.explain.targets import gradient, score
 from helpers.watch import output_of, watching
@@ -74,6 +75,8 @@ def upsample(maps, size):
     """
     if not torch.is_tensor(maps) or maps.ndim != 3:
         raise ValueError(f"maps must be (N, h, w), got {described(maps)}")
+    if not maps.is_floating_point():
+        raise ValueError(f"maps must be floats, got {str(maps.dtype)[6:]}")
     return F.interpolate(maps[:, None], size=pair(size, "size"), mode="bilinear", align_corners=False)[:, 0]
 
 

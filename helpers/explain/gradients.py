@@ -9,7 +9,8 @@ from itertools import islice
 import numpy as np
 import torch
 
-from helpers.explain.batches import at_once, baseline_like, check_batch, described, in_parts
+from helpers.arguments import at_least, described, whole
+from helpers.explain.batches import at_once, baseline_like, check_batch, in_parts
 from helpers.explain.rectifiers import Rectifying
 from helpers.explain.targets import gradient, score, scores
 from helpers.watch import output_of, watching
@@ -57,8 +58,8 @@ def smooth_grad(model, x, target, n_samples=25, noise=0.15, generator=None):
     Source: Smilkov et al. (2017); Chapter 14, "The mean over noisy copies".
     """
     check_batch(x)
-    if n_samples < 1 or not noise >= 0:
-        raise ValueError(f"n_samples must be at least 1 and noise at least 0, got {n_samples} and {noise}")
+    n_samples = whole("n_samples", n_samples, 1)
+    at_least("noise", noise)
     x, values = x.detach(), x.detach().flatten(1)
     deviation = noise * (values.amax(1) - values.amin(1)).view(-1, *[1] * (x.ndim - 1))
     points = (x + deviation * _normal(x, generator) for _ in range(n_samples))
@@ -74,8 +75,7 @@ def integrated_gradients(model, x, target, baseline=None, n_steps=50):
     Source: Sundararajan, Taly and Yan (2017); Chapter 14, "A sum that must come out".
     """
     check_batch(x)
-    if n_steps < 1:
-        raise ValueError(f"n_steps must be at least 1, got {n_steps}")
+    n_steps = whole("n_steps", n_steps, 1)
     x = x.detach()
     start = baseline_like(x, 0.0 if baseline is None else baseline)
     nodes, weights = np.polynomial.legendre.leggauss(n_steps)  # on [-1, 1]
@@ -86,12 +86,14 @@ def integrated_gradients(model, x, target, baseline=None, n_steps=50):
 def unit(channel, place=None):
     """A target for a layer's output (N, K, h, w): one channel's value at `place` (row, column), or at its strongest.
 
-    Raises ValueError when it meets an output of another shape, without this channel, or without this place.
+    Raises ValueError for a channel below 0, and when it meets an output of another shape, without this channel, or
+    without this place.
     Source: Chapter 14, "Any neuron".
     """
+    channel = whole("channel", channel)
 
     def value(output):
-        if not torch.is_tensor(output) or output.ndim != 4 or not 0 <= channel < output.shape[1]:
+        if not torch.is_tensor(output) or output.ndim != 4 or channel >= output.shape[1]:
             raise ValueError(f"channel {channel} of an output (N, K, h, w) was asked for, it is {described(output)}")
         if place is None:
             return output[:, channel].flatten(1).max(1).values

@@ -2,6 +2,7 @@
 
 import torch
 
+from helpers.arguments import whole
 from helpers.conv import pair
 from helpers.explain.batches import at_once, baseline_like, check_pictures, in_parts
 from helpers.explain.targets import one_a_picture, score, scores
@@ -19,17 +20,16 @@ def occlusion(model, x, target, window=16, stride=8, baseline=0.0, batch_size=No
     Source: Zeiler and Fergus (2014); Chapter 14, "Hide a part and see".
     """
     check_pictures(x)
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    batch_size = at_once(x) if batch_size is None else whole("batch_size", batch_size, 1)
     x, windows = x.detach(), _windows(x, window, stride)
     hidden = baseline_like(x, baseline)
     falls, covered = torch.zeros_like(x[:, 0]), torch.zeros_like(x[0, 0])
     with watching(model), torch.no_grad():
         output = model(x.clone())
-        whole = one_a_picture(score(output, target), len(x))
-        several = (batch_size or at_once(x)) // len(x) if torch.is_tensor(output) else 1
+        full = one_a_picture(score(output, target), len(x))
+        several = batch_size // len(x) if torch.is_tensor(output) else 1
         for part in in_parts(windows, several):
-            fall = whole - _hide(model, x, hidden, part, target)  # (windows, N)
+            fall = full - _hide(model, x, hidden, part, target)  # (windows, N)
             masks = _masks(part, x)
             falls += torch.einsum("kn,khw->nhw", fall, masks.to(fall))
             covered += masks.sum(0)

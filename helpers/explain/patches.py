@@ -1,12 +1,12 @@
 """Which pictures, and which part of them, the channels of a layer answer to most strongly."""
 
-import operator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from helpers.explain.batches import described
+from helpers.arguments import described, whole
+from helpers.explain.batches import check_batch
 from helpers.receptive import receptive_fields
 from helpers.watch import find_layer, output_of, watching
 
@@ -33,11 +33,10 @@ def max_activating_patches(model, images, layer, units, k=9, preprocess=None, ba
     Raises ValueError for no pictures, a layer without places, a channel that is not there and k below 1.
     Source: Zeiler and Fergus (2014); Girshick et al. (2014); Chapter 16, "The nine strongest patches".
     """
-    units = [operator.index(unit) for unit in np.atleast_1d(units)]
-    if not torch.is_tensor(images) or images.ndim != 4:
-        raise ValueError(f"images must be a tensor (N, C, H, W), got {described(images)}")
-    if not len(images) or k < 1 or batch_size < 1:
-        raise ValueError(f"pictures, k and batch_size must be at least one, got {len(images)}, {k} and {batch_size}")
+    units = [whole("a unit", unit) for unit in (units if np.ndim(units) else [units])]
+    k, batch_size = whole("k", k, 1), whole("batch_size", batch_size, 1)
+    if not torch.is_tensor(images) or images.ndim != 4 or not len(images):
+        raise ValueError(f"images must be a tensor (N, C, H, W) of at least one picture, got {described(images)}")
     _, module = find_layer(model, layer)
     values, places, size = _strongest(model, images, layer, units, preprocess or _floats, batch_size)
     fields = receptive_fields(model, size)
@@ -52,6 +51,7 @@ def cut(pictures, boxes, fill=0.5):
 
     fill: for bytes it is meant from 0 to 1, too. Raises ValueError for boxes of different sizes, or not one a picture.
     """
+    boxes = torch.as_tensor(boxes)
     sizes = {(int(y1 - y0), int(x1 - x0)) for x0, y0, x1, y1 in boxes}
     if len(sizes) != 1 or len(boxes) != len(pictures):
         raise ValueError(
@@ -73,6 +73,7 @@ def _strongest(model, images, layer, units, preprocess, batch_size):
     with watching(model, [layer]) as outputs:
         for batch in images.split(batch_size):
             x = preprocess(batch)
+            check_batch(x, "what preprocess makes of the images")
             model(x.clone())
             maps = _channels(output_of(outputs, layer), units, layer)
             best = maps.flatten(2).max(2)

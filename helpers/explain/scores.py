@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import torch
 
-from helpers.explain.batches import baseline_like, check_pictures, described
+from helpers.arguments import described, whole
+from helpers.explain.batches import baseline_like, check_pictures
 from helpers.explain.cams import upsample
 from helpers.explain.targets import one_a_picture, score
 from helpers.watch import watching
@@ -57,8 +58,7 @@ def insertion_deletion(model, x, target, maps, n_steps=32, baseline=0.0):
     """
     check_pictures(x)
     _check_maps(maps, x)
-    if n_steps < 1:
-        raise ValueError(f"n_steps must be at least 1, got {n_steps}")
+    n_steps = whole("n_steps", n_steps, 1)
     rank = _rank(maps.to(x.device), x.shape[2:])
     empty, shares = baseline_like(x, baseline), torch.linspace(0, 1, n_steps + 1)
     curves = []

@@ -4,7 +4,7 @@ import operator
 
 import torch
 
-from helpers.explain.batches import described
+from helpers.arguments import described
 
 
 def score(output, target):
@@ -74,6 +74,7 @@ def _indices(target, n, n_classes):
 
 
 def _whole(value):
+    value = value.item() if torch.is_tensor(value) else value
     if isinstance(value, bool):
         raise TypeError("True and False are no class indices")
     return operator.index(value)

@@ -10,7 +10,8 @@ All raise ValueError for pictures outside the bounds, a negative epsilon and tar
 import torch
 from torch import nn
 
-from helpers.explain.batches import check_pictures, described
+from helpers.arguments import at_least, described, whole
+from helpers.explain.batches import check_pictures
 from helpers.explain.targets import gradient, score
 from helpers.synthesis.smoothness import limits, uniform
 from helpers.watch import check_model, watching
@@ -38,10 +39,14 @@ class Normalised(nn.Module):
         self.register_buffer("std", std)
 
     def forward(self, x):
-        if not {len(self.mean), len(self.std)} <= {1, x.shape[1]}:
-            counts = f"{len(self.mean)} means and {len(self.std)} deviations"
-            raise ValueError(f"{counts} for pictures with {x.shape[1]} channels")
+        _check_channels(x, self.mean, self.std)
         return self.model((x - self.mean) / self.std)
+
+
+@torch.fx.wrap  # torch.fx, which follows a model for its receptive fields, takes this as one step
+def _check_channels(x, mean, std):
+    if not {len(mean), len(std)} <= {1, x.shape[1]}:
+        raise ValueError(f"{len(mean)} means and {len(std)} deviations for pictures with {x.shape[1]} channels")
 
 
 def fgsm(model, x, target, epsilon, targeted=False, bounds=(0, 1)):
@@ -65,8 +70,9 @@ def pgd(model, x, target, epsilon, step=None, n_steps=10, targeted=False, bounds
     Source: Madry et al. (2018), projected gradient descent; Chapter 17, "Many small steps".
     """
     x, low, high = _checked(x, epsilon, bounds)
-    if n_steps < 1 or isinstance(step, bool) or (step is not None and not 0 < step < float("inf")):
-        raise ValueError(f"n_steps must be at least 1 and step above 0, got {n_steps} and {step}")
+    n_steps = whole("n_steps", n_steps, 1)
+    if isinstance(step, bool) or (step is not None and not 0 < step < float("inf")):
+        raise ValueError(f"step must be above 0, got {step}")
     step = 2.5 * epsilon / n_steps if step is None else step
     least, most = (x - epsilon).clamp(low, high), (x + epsilon).clamp(low, high)
     place = x if generator is None else x + epsilon * (2 * uniform(x, generator) - 1)
@@ -104,8 +110,7 @@ def _direction(model, x, target, targeted):
 def _checked(x, epsilon, bounds):
     """(x, low, high), x detached."""
     check_pictures(x)
-    if not 0 <= epsilon < float("inf"):
-        raise ValueError(f"epsilon must be at least 0, got {epsilon}")
+    at_least("epsilon", epsilon)
     low, high = limits(bounds, x)
     spare = ROUNDING * (high - low)
     if not ((x >= low - spare) & (x <= high + spare)).all():

@@ -5,8 +5,9 @@ import warnings
 
 import torch
 
+from helpers.arguments import at_least, described, whole
 from helpers.conv import pair
-from helpers.explain.batches import check_pictures, described
+from helpers.explain.batches import check_pictures
 from helpers.explain.targets import gradient, score
 from helpers.synthesis.smoothness import blur as blurred
 from helpers.synthesis.smoothness import from_spectrum, limits, normal, roll, to_spectrum
@@ -179,10 +180,8 @@ def _check(start, steps, lr, l2, jitter, blur, blur_every):
     if start.dtype == torch.float16:
         raise ValueError("float16 is too coarse for Adam's steps: use model.float() and a start of float32")
     for name, value, least in (("steps", steps, 0), ("jitter", jitter, 0), ("blur_every", blur_every, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    for name, value in (("l2", l2), ("blur", blur)):
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"{name} must be at least 0, got {value}")
+        whole(name, value, least)
+    at_least("l2", l2)
+    at_least("blur", blur)
     if not 0 < lr < float("inf"):
         raise ValueError(f"lr must be above 0, got {lr}")

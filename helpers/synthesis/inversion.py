@@ -2,6 +2,7 @@
 
 import torch
 
+from helpers.arguments import at_least
 from helpers.explain.batches import check_pictures
 from helpers.synthesis.ascent import gradient_ascent
 from helpers.synthesis.smoothness import normal
@@ -57,6 +58,6 @@ def _wanted(codes):
 
 def _check(x, total_variation, norm, alpha):
     check_pictures(x)
-    for name, value, least in (("total_variation", total_variation, 0), ("norm", norm, 0), ("alpha", alpha, 1)):
-        if not least <= value < float("inf"):
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+    at_least("total_variation", total_variation)
+    at_least("norm", norm)
+    at_least("alpha", alpha, 1)

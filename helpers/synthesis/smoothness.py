@@ -7,6 +7,8 @@ import functools
 
 import torch
 
+from helpers.arguments import at_least
+
 
 def blur(x, deviation):
     """Each channel blurred with a Gaussian of this standard deviation in pixels, cut off at four of them; 0 for none.
@@ -14,8 +16,7 @@ def blur(x, deviation):
     Beyond its border the picture goes on as its mirror image (d c b a | a b c d), so its mean stays exactly.
     Raises ValueError for a negative deviation.
     """
-    if not 0 <= deviation < float("inf"):
-        raise ValueError(f"the deviation of a blur must be at least 0 pixels, got {deviation}")
+    at_least("the deviation of a blur, in pixels,", deviation)
     if deviation == 0:
         return x
     rows, columns = (_like(_blurring(side, deviation), x) for side in x.shape[2:])
@@ -57,8 +58,7 @@ def total_variation(x, beta=2.0):
     sharp edges, 2 prefers gentle slopes. Raises ValueError for a beta below 1.
     Source: Mahendran and Vedaldi (2015); Chapter 17, "Turning a code back into a picture".
     """
-    if not beta >= 1:
-        raise ValueError(f"beta must be at least 1, got {beta}")
+    at_least("beta", beta, 1)
     across = torch.nn.functional.pad(x.diff(dim=3), (0, 1))
     down = torch.nn.functional.pad(x.diff(dim=2), (0, 0, 0, 1))
     squares = across**2 + down**2
@@ -73,8 +73,7 @@ def uniform(x, generator=None):
 
 def normal(x, deviation, generator=None):
     """Normal noise like x with this standard deviation; for 0, zeros without a draw. Raises ValueError for less."""
-    if not 0 <= deviation < float("inf"):
-        raise ValueError(f"noise must be at least 0, got {deviation}")
+    at_least("noise", deviation)
     if deviation == 0:
         return torch.zeros_like(x)
     return deviation * torch.randn(x.shape, generator=generator, device=_home(x, generator)).to(x)

@@ -182,3 +182,5 @@ def test_upsample_takes_a_batch_of_maps():
         explain.upsample(normal(4, 5), 8)
     with pytest.raises(ValueError, match=r"maps must be \(N, h, w\), got ndarray"):
         explain.upsample(normal(1, 4, 5).numpy(), 8)
+    with pytest.raises(ValueError, match="maps must be floats, got int64"):
+        explain.upsample(torch.ones(1, 4, 5, dtype=torch.int64), 8)

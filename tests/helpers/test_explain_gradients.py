@@ -79,9 +79,12 @@ def test_noise_goes_on_where_a_chunk_ends(monkeypatch):
 
 
 def test_smooth_grad_refuses():
-    for settings in ({"n_samples": 0}, {"noise": -0.1}, {"noise": float("nan")}):
-        with pytest.raises(ValueError, match="n_samples must be at least 1 and noise at least 0"):
-            explain.smooth_grad(tiny(), X, 1, **settings)
+    for n_samples in (0, 2.5, True):
+        with pytest.raises(ValueError, match=f"n_samples must be a whole number of at least 1, got {n_samples}"):
+            explain.smooth_grad(tiny(), X, 1, n_samples)
+    for noise in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"noise must be at least 0, got {noise}"):
+            explain.smooth_grad(tiny(), X, 1, noise=noise)
 
 
 # Integrated gradients
@@ -120,12 +123,14 @@ def test_from_the_picture_itself_nothing_is_attributed():
 
 
 def test_integrated_gradients_refuse():
-    with pytest.raises(ValueError, match="n_steps must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n_steps must be a whole number of at least 1, got 0"):
         explain.integrated_gradients(tiny(), X, 1, n_steps=0)
     with pytest.raises(
         ValueError, match=r"a baseline of shape \(2, 1, 1, 1\) does not fit pictures of shape \(3, 3, 1"
     ):
         explain.integrated_gradients(tiny(), X, 1, torch.zeros(2, 1, 1, 1))
+    with pytest.raises(ValueError, match="a baseline is a number or a tensor, got 'black'"):
+        explain.integrated_gradients(tiny(), X, 1, "black")
     with pytest.raises(ValueError, match=r"a baseline of shape \(1, 3, 3, 12, 10\) does not fit"):
         baseline_like(X, X[None])
 
@@ -159,9 +164,11 @@ def test_a_layer_before_an_in_place_step_is_taken_as_it_was():
 
 def test_unit_refuses():
     model = tiny()
-    for channel in (4, -1):
-        with pytest.raises(ValueError, match=rf"channel {channel} of an output .* it is \(3, 4, 6, 5\)"):
-            explain.saliency(model, X, explain.unit(channel), "conv1")
+    with pytest.raises(ValueError, match=r"channel 4 of an output .* it is \(3, 4, 6, 5\)"):
+        explain.saliency(model, X, explain.unit(4), "conv1")
+    for channel in (-1, 1.5, True):
+        with pytest.raises(ValueError, match=f"channel must be a whole number of at least 0, got {channel}"):
+            explain.unit(channel)
     with pytest.raises(ValueError, match=r"channel 0 of an output .* it is \(3, 5\)"):
         explain.saliency(model, X, explain.unit(0))
     for place in ((6, 0), (0, 5), (-1, 0)):

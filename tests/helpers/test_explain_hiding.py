@@ -139,7 +139,7 @@ def test_pictures_at_once_unless_asked_for(monkeypatch):
         ({"window": (4, 2), "stride": 3}, "stride must lie between 1 and the window, 4 x 2, got 3"),
         ({"window": 4, "stride": 0}, "stride must be at least 1, got 0"),
         ({"window": 4, "stride": 2, "baseline": torch.zeros(2, 3)}, r"a baseline of shape \(2, 3\) does not fit"),
-        ({"window": 4, "stride": 2, "batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"window": 4, "stride": 2, "batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
     ],
 )
 def test_refusals(settings, message):

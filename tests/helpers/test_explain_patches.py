@@ -130,10 +130,19 @@ def test_a_layer_that_sees_all_has_the_whole_picture_as_its_box():
     [
         ("fc", 0, {}, r"layer 'fc' has no places: its output is \(2, 5\), not \(N, K, h, w\)"),
         ("conv2", 4, {}, r"layer 'conv2' has channels 0 to 3, got \[4\]"),
-        ("conv2", [0, -1], {}, r"layer 'conv2' has channels 0 to 3, got \[0, -1\]"),
+        ("conv2", [0, -1], {}, "a unit must be a whole number of at least 0, got -1"),
+        ("conv2", "0", {}, "a unit must be a whole number of at least 0, got '0'"),
+        ("conv2", [0, 1.5], {}, "a unit must be a whole number of at least 0, got 1.5"),
+        (
+            "conv2",
+            0,
+            {"preprocess": lambda x: x.int()},
+            "what preprocess makes of the images must be a float tensor.*int32",
+        ),
+        ("conv2", 0, {"preprocess": lambda x: x / 0}, "what preprocess makes of the images holds nan or infinite"),
         ("conv4", 0, {}, "no layer 'conv4' in this Tiny; did you mean conv2, conv1"),
-        ("conv2", 0, {"k": 0}, "must be at least one, got 2, 0 and 32"),
-        ("conv2", 0, {"batch_size": 0}, "must be at least one, got 2, 9 and 0"),
+        ("conv2", 0, {"k": 0}, "k must be a whole number of at least 1, got 0"),
+        ("conv2", 0, {"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
     ],
 )
 def test_refusals(layer, units, settings, message):
@@ -142,7 +151,7 @@ def test_refusals(layer, units, settings, message):
 
 
 def test_no_pictures():
-    with pytest.raises(ValueError, match="must be at least one, got 0, 9 and 32"):
+    with pytest.raises(ValueError, match=r"of at least one picture, got \(0, 3, 16, 12\)"):
         max_activating_patches(tiny(), normal(0, 3, 16, 12), "conv2", 0)
 
 
@@ -167,6 +176,7 @@ def test_cut_at_every_border_and_beyond():
     larger = cut(picture[:1], torch.tensor([[-1, -1, 5, 4]]))
     assert larger.shape == (1, 2, 5, 6) and torch.equal(larger[:, :, 1:4, 1:5], picture[:1])
     assert larger.sum() == 2 * (66 + 0.5 * 18)
+    assert torch.equal(cut(picture[:1], [(-1, -1, 5, 4)]), larger), "boxes as a list"
 
 
 def test_cut_keeps_the_type_and_refuses():

@@ -155,7 +155,7 @@ def test_coarse_maps_are_resampled_and_the_first_of_equal_pixels_comes_first():
         (torch.full((2, 3, 3), float("nan")), {}, "maps must not hold nan"),
         (torch.zeros(1, 3, 3), {}, r"maps must be \(N, h, w\) for 2 pictures, got \(1, 3, 3\)"),
         (torch.zeros(2, 1, 3, 3), {}, r"maps must be \(N, h, w\) for 2 pictures"),
-        (torch.zeros(2, 3, 3), {"n_steps": 0}, "n_steps must be at least 1, got 0"),
+        (torch.zeros(2, 3, 3), {"n_steps": 0}, "n_steps must be a whole number of at least 1, got 0"),
         (torch.zeros(2, 3, 3), {"baseline": torch.zeros(3, 1, 1, 1)}, r"a baseline of shape \(3, 1, 1, 1\) does not"),
         (torch.zeros(2, 3, 3), {"target": lambda output: output.sum()}, "one number for each of the 2 pictures, got"),
         (torch.zeros(2, 3, 3), {"target": 5}, "class indices must lie between 0 and 4, got 5"),

@@ -10,6 +10,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from helpers.models import PoolNet
+from helpers.receptive import receptive_fields
 from helpers.synthesis import Normalised, fgsm, pgd, sign_noise
 
 X = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -251,9 +252,12 @@ def test_targets_that_do_not_fit(attack, target, message):
         attack(net(), X, target, 0.1)
 
 
-@pytest.mark.parametrize("given", [{"n_steps": 0}, {"step": 0}, {"step": True}, {"step": -1}, {"step": float("nan")}])
+@pytest.mark.parametrize(
+    "given", [{"n_steps": 0}, {"n_steps": 2.0}, {"step": 0}, {"step": True}, {"step": -1}, {"step": float("nan")}]
+)
 def test_steps_that_do_not_fit(given):
-    with pytest.raises(ValueError, match="n_steps must be at least 1 and step above 0"):
+    message = "n_steps must be a whole number of at least 1" if "n_steps" in given else "step must be above 0, got"
+    with pytest.raises(ValueError, match=message):
         pgd(net(), X, Y, 0.1, **given)
 
 
@@ -269,6 +273,11 @@ def test_normalised_takes_pictures_from_0_to_1():
     buffers = dict(model.named_buffers())  # which go where the model goes
     assert buffers["mean"].dtype == buffers["std"].dtype == torch.float64
     assert Normalised(nn.Identity(), 0.5, torch.tensor(std).view(3, 1, 1))(X).shape == X.shape
+
+
+def test_the_receptive_fields_of_a_normalised_network_are_its_own():
+    fields = receptive_fields(Normalised(net(), [0.4, 0.5, 0.6], 0.25), 32)
+    assert fields["model.conv2"] == receptive_fields(net(), 32)["conv2"]
 
 
 def test_an_attack_on_a_normalised_network_is_in_units_of_the_picture():

@@ -40,7 +40,7 @@ def test_blur_keeps_the_mean_of_each_channel_and_kind_of_number(size):
 
 @pytest.mark.parametrize("deviation", [-1, float("nan"), float("inf")])
 def test_blur_refuses_what_is_no_deviation(deviation):
-    with pytest.raises(ValueError, match="at least 0 pixels, got"):
+    with pytest.raises(ValueError, match="in pixels, must be at least 0, got"):
         blur(pictures((4, 4)), deviation)
 
 
