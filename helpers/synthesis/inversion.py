@@ -22,7 +22,8 @@ def invert(model, x, layer, steps=400, lr=0.05, total_variation=0.1, norm=0.0, a
     met exactly, 1 for a code of zeros: (steps + 1, N) on the CPU, before each step and of the result.
     Raises ValueError for a layer that is not there, codes that do not fit or are 0, and settings out of range. The
     model is run in evaluation mode and left as it was.
-    Source: Mahendran and Vedaldi (2015), with the priors per pixel as in their version of 2016.
+    Source: Mahendran and Vedaldi (2015), with the priors per pixel as in their version of 2016; Chapter 17, "Turning a
+    code back into a picture".
     """
     _check(x, total_variation, norm, alpha)
     start, errors = normal(x, noise, generator) if start is None else start, []

@@ -107,6 +107,22 @@ def test_links_to_other_pages_resolve(path):
         assert not anchor or anchor in book.slugs(other), f"{target} has no #{anchor}"
 
 
+SECTION = re.compile(r'Chapter (\d+), ("[^"]+"(?:(?:,| and) "[^"]+")*)')
+
+
+@pytest.mark.parametrize("folder", ["helpers", "experiments"])
+def test_sections_that_docstrings_name_exist(folder):
+    chapters, named = {number(path): path for path in book.CHAPTERS}, 0
+    for path in sorted((book.ROOT / folder).rglob("*.py")):
+        for chapter, sections in SECTION.findall(" ".join(path.read_text(encoding="utf-8").split())):
+            if int(chapter) in chapters:
+                titles = [re.sub(r"^\d+ ", "", title) for title in book.headings(chapters[int(chapter)])]
+                wanted = re.findall(r'"([^"]+)"', sections)
+                assert set(wanted) <= set(titles), f"{path} names sections that Chapter {chapter} has not: {wanted}"
+                named += len(wanted)
+    assert named, "the pattern finds none"
+
+
 @each_chapter
 def test_glossary_terms_are_linked(path):
     assert len(set(re.findall(r"glossary\.md#([\w-]+)", book.prose(path)))) >= 3
