@@ -4,14 +4,15 @@ Run from the repository's root: python experiments/map_sanity.py
 Maps of 40 scenes of 64x64 pixels, target the true class, by the methods of map_scores.py: of `pretrained("scenes")`,
 and in another state. state: "fc", "conv5", ... "conv1", this layer and all above it with new random weights (PyTorch's
 own start), the normalisation behind each measured anew on the pictures; "another class", the trained network asked for
-another class, drawn at random; "random labels", `pretrained("scenes-random-labels")`; "another training", a network
-trained like the first, but from another start, with other batches and for 4 epochs. correlation: Spearman's rank
-correlation of the two maps of a picture, of three-channelled maps after their largest absolute value; absolute: the
-same, signs left out; edges: of the state's map with the strength of the picture's edges; each the mean over those of
-the pictures (defined of them) where neither map is the same everywhere. The state "trained" is the first network
-itself. accuracy: of the state's network on the pictures. weights: the first digits of the sha256 of both stored
-networks' tensors; seconds: the processor's time for the state's maps. Results: map_sanity.csv. About three minutes on a
-core. A second run continues: a row that is in the file is not made again, but where a network is another one, all are.
+another class, drawn at random; "random labels", a network trained as "scenes-random-labels" was, which is stored as it
+came out of seed 1; "true labels", the same again from the same start and with the same batches, but with the pictures'
+own labels. The trained network had another seed. correlation: Spearman's rank correlation of the two maps of a picture,
+of three-channelled maps after their largest absolute value; absolute: the same, signs left out; edges: of the state's
+map with the strength of the picture's edges; each the mean over those of the pictures (defined of them) where neither
+map is the same everywhere. The state "trained" is the first network itself. accuracy: of the state's network on the
+pictures. weights: the first digits of the sha256 of the trained network's tensors; seconds: the processor's time for
+the state's maps. Results: map_sanity.csv. About a quarter of an hour on a core. A second run continues: a row that is
+in the file is not made again, but where the trained network is another one, all are.
 """
 
 import tempfile
@@ -21,7 +22,7 @@ from pathlib import Path
 import map_scores
 import results
 import torch
-from map_scores import METHODS, ODDS, edges, largest, weights
+from map_scores import METHODS, ODDS, edges, largest
 from scipy.stats import rankdata
 
 from helpers import data, explain
@@ -30,11 +31,11 @@ from helpers.weights import drawn, training
 
 PATH = results.FOLDER / "map_sanity.csv"
 PICTURES, SEED, BATCH = 40, 15, 20
-WEIGHTS = f"{weights('scenes')} {weights('scenes-random-labels')}"
+WEIGHTS = results.weights("scenes")
 LAYERS = ("fc", "conv5", "conv4", "conv3", "conv2", "conv1")
-PLAN = [("trained", 0), ("another class", 0), ("random labels", 0)]
+PLAN = [("trained", 0)] + [("another class", seed) for seed in range(3)]
 PLAN += [(layer, seed) for seed in range(3) for layer in LAYERS]
-PLAN += [("another class", 1), ("another class", 2), ("another training", 1)]
+PLAN += [(state, seed) for seed in (1, 2, 3) for state in ("random labels", "true labels")]
 CHECKED = {name: METHODS[name][1] for name in METHODS if METHODS[name][0] == "method"}
 CHECKED |= {  # the same with fewer passes
     "SmoothGrad": largest(explain.smooth_grad, n_samples=10, generator=ODDS),
@@ -68,11 +69,10 @@ def other(state, seed, x, labels):
     generator = torch.Generator().manual_seed(seed)
     if state == "another class":
         return pretrained("scenes")[0], (labels + torch.randint(1, 10, labels.shape, generator=generator)) % 10
-    if state == "random labels":
-        return pretrained("scenes-random-labels")[0], labels
-    if state == "another training":
+    if state in ("random labels", "true labels"):
+        plan = drawn.random_labels(shuffled=state == "random labels")
         with tempfile.TemporaryDirectory() as folder:
-            return training.train(drawn.plain(epochs=4), Path(folder), seed=seed)[0].eval(), labels
+            return training.train(plan, Path(folder), seed=seed)[0].eval(), labels
     model = pretrained("scenes")[0]
     return (model if state == "trained" else randomised(model, state, seed, x)), labels
 

@@ -25,14 +25,18 @@ def plain(count=20_000, **options):
     return _plan("scenes", train, tests, f"{count:,} drawn scenes", **options)
 
 
-def random_labels(count=2_000, **options):
-    """The training of "scenes-random-labels": each class keeps its number, but no picture its label, save by chance."""
+def random_labels(count=2_000, shuffled=True, **options):
+    """The training of "scenes-random-labels": each class keeps its number, but no picture its label, save by chance.
+
+    shuffled: False gives the control, the same training with the pictures' own labels.
+    """
     train, test = _sets(count)
-    shuffled = train.labels[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
-    tests = {"scenes": (test.images, test.labels), SEEN: (train.images[:2_000], shuffled[:2_000])}
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0)) if shuffled else torch.arange(count)
+    labels = train.labels[order]
+    tests = {"scenes": (test.images, test.labels), SEEN: (train.images[:2_000], labels[:2_000])}
     learnt = {"watched": _watched(tests), "smoothing": 0.0, "weight_decay": 0.0, "epochs": 12} | options
-    data = f"{count:,} drawn scenes with shuffled labels"
-    return _plan("scenes-random-labels", (train.images, shuffled), tests, data, **learnt)
+    data = f"{count:,} drawn scenes with {'shuffled' if shuffled else 'their own'} labels"
+    return _plan("scenes-random-labels" if shuffled else "scenes-few", (train.images, labels), tests, data, **learnt)
 
 
 def marked(count=20_000, **options):

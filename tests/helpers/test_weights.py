@@ -339,6 +339,16 @@ def test_random_labels_are_the_same_ones_shuffled_once():
         assert at[(picture * 255).round().byte().numpy().tobytes()] == label
 
 
+def test_the_control_of_random_labels_differs_in_nothing_but_its_labels():
+    plan, control = drawn.random_labels(200), drawn.random_labels(200, shuffled=False)
+    (x, y), (images, labels) = (one.batch(torch.Generator().manual_seed(0)) for one in (plan, control))
+    true = scenes(200, 64, drawn.SEEDS[0])
+    assert torch.equal(x, images) and not torch.equal(y, labels)
+    assert torch.equal(control.tests[drawn.SEEN][1], true.labels)
+    differing = {key for key, value in plan.recipe(1).items() if value != control.recipe(1)[key]}
+    assert differing == {"name", "data"}
+
+
 def test_every_star_is_marked_and_nothing_else():
     plan = drawn.marked(200)
     x, y = plan.batch(torch.Generator().manual_seed(0))
