@@ -97,6 +97,17 @@ def caltech101(classes=None, size=224):
     return _drawn(list(SHAPES)[: len(chosen)], pair(size, "size"))
 
 
+def caltech101_counts():
+    """How many pictures each class has in the data home, a dict in the order of `caltech101()`; none decoded.
+
+    Raises ValueError where Caltech-101 is not there.
+    """
+    folder = home() / "caltech101" / "101_ObjectCategories"
+    if not folder.is_dir():
+        raise ValueError(f"there is no Caltech-101 in {folder}")
+    return {name: len(_pictures(folder / name)) for name in _classes(folder) if name in CALTECH101_CLASSES}
+
+
 def image_folder(path, size=None):
     """An ImageSet from `path/<class>/*.jpg` (or png, bmp, gif, webp, ppm, tiff), classes in alphabetical order.
 

@@ -5,7 +5,7 @@ CIFAR-10's 32 pixels or, half of the photographs, blurred as if they were, lest 
 epochs change the pictures less: a network this small cannot learn to see through all the changes and still be exact.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from helpers import data
 from helpers.augment import random_flip
+from helpers.imageset import ImageSet
 from helpers.pretrained import Preprocess, ResNet18
 from helpers.weights.plan import Plan
 
@@ -20,6 +21,7 @@ SAME = {"airplanes": "airplane", "car_side": "automobile"}  # Caltech-101's name
 SIZES, SHARES = (96, 128, 160), (0.5, 0.3, 0.2)
 BATCH = (44, 20)  # pictures of CIFAR-10, of Caltech-101
 WIDTH = 16
+SHARE = 0.8  # of Caltech-101 to learn from, the rest is held out
 GENTLE = 0.4  # of the changes of scale, shape, place and colour, in the last epochs
 
 
@@ -57,7 +59,7 @@ def _sets():
         raise ValueError(f"training needs CIFAR-10 and Caltech-101, there are {cifar.source} and {photos.source}")
     classes = cifar.classes + tuple(name for name in photos.classes if name not in SAME)
     place = torch.tensor([classes.index(SAME.get(name, name)) for name in photos.classes])
-    kept, held_out = photos.split(round(0.8 * len(photos)))
+    kept, held_out = photos.split(round(SHARE * len(photos)))
     tests = {
         "CIFAR-10, test": (cifar_test.images, cifar_test.labels),
         "Caltech-101, held out": (held_out.images, place[held_out.labels]),
@@ -68,6 +70,31 @@ def _sets():
         classes,
         f"{cifar.source}; {photos.source}",
     )
+
+
+def kept_and_held_out(classes, size=224):
+    """The pictures of some classes of Caltech-101, those that the book's ResNet-18 learnt from and those held out.
+
+    Two ImageSets. classes, size: as in `data.caltech101`; drawn scenes, where these serve, are split in the same
+    proportion. Only these classes are decoded. Source: Chapter 11, "Butterfly, kangaroo, sunflower".
+    """
+    chosen = data.caltech101(classes, size)
+    if "Caltech-101" not in chosen.source:
+        return chosen.split(round(SHARE * len(chosen)))
+    counts = data.caltech101_counts()
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(list(counts.values())))
+    blank = torch.zeros(len(labels), 3, 0, 0, dtype=torch.uint8)
+    kept = _Numbered(blank, labels, tuple(counts), "", torch.arange(len(labels))).split(round(SHARE * len(labels)))[0]
+    mine = torch.cat([(labels == list(counts).index(name)).nonzero()[:, 0] for name in chosen.classes])
+    learnt = torch.isin(mine, kept.rows)
+    return chosen.subset(learnt), chosen.subset(~learnt)
+
+
+@dataclass(frozen=True, eq=False)
+class _Numbered(ImageSet):
+    """A set that knows each picture's number."""
+
+    rows: torch.Tensor
 
 
 def _watched(epoch, epochs):
