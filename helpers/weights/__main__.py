@@ -16,17 +16,19 @@ PLANS = {
     "scenes-random-labels": drawn.random_labels,
     "scenes-watermark": drawn.marked,
 }
+SEEDS = dict.fromkeys(PLANS, 0) | {"scenes-random-labels": 1}  # "scenes" is compared with it: no common start
 
 
 def main(arguments=None):
     options = _parser().parse_args(arguments)
     torch.set_num_threads(1)
     plan = PLANS[options.network]()
+    seed = SEEDS[options.network] if options.seed is None else options.seed
     if options.epochs:
         plan = dataclasses.replace(plan, epochs=options.epochs, after=None)
     folder = options.state or data.home() / "weights" / plan.name
-    model, rows = training.train(plan, folder, options.until, options.seed)
-    store(plan, model, rows, options.seed)
+    model, rows = training.train(plan, folder, options.until, seed)
+    store(plan, model, rows, seed)
 
 
 def store(plan, model, rows, seed, weights=None, tables=None):
@@ -53,7 +55,9 @@ def _parser():
     parser.add_argument("--state", type=Path, help="folder of the training's state; in the data home if not given")
     parser.add_argument("--epochs", type=int, help="of a training of this length, with nothing after it")
     parser.add_argument("--until", type=int, help="stop after this epoch, and store what is there")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seed", type=int, help="of the start and the batches; that of the stored network if not given"
+    )
     return parser
 
 

@@ -16,7 +16,7 @@ from helpers import data, metrics, results
 from helpers.models import count_parameters, pretrained
 from helpers.pretrained import stored
 from helpers.scenes import scenes, watermark
-from helpers.weights.__main__ import PLANS
+from helpers.weights.__main__ import PLANS, SEEDS
 
 PAGE = book.BOOK / "model_card.md"
 
@@ -149,7 +149,7 @@ def test_every_epoch_of_every_training_is_in_the_results():
 def test_the_stored_recipe_is_the_scripts():
     for name, make in PLANS.items():
         if name != "resnet18" or "CIFAR-10" in data.cifar10()[1].source:
-            assert recipe(name) == json.loads(json.dumps(make().recipe(0)))
+            assert recipe(name) == json.loads(json.dumps(make().recipe(SEEDS[name])))
 
 
 @pytest.mark.parametrize("name", list(PLANS)[1:])
