@@ -20,7 +20,7 @@ class Kept(saved_tensors_hooks):
     def __init__(self, model):
         self.now, self.peak = 0, 0
         self._users, self._sizes = Counter(), Counter()  # at an address: operations that keep it, its bytes
-        self._own = {p.data_ptr() for p in model.parameters()}
+        self._own = {_address(p) for p in model.parameters()}
         super().__init__(self._keep, _unpack)
 
     def __enter__(self):
@@ -28,7 +28,7 @@ class Kept(saved_tensors_hooks):
         return self
 
     def _keep(self, tensor):
-        box, address = _Box(tensor.detach(), tensor._version), tensor.data_ptr()
+        box, address = _Box(tensor.detach(), tensor._version), _address(tensor)
         if address not in self._own:
             more = max(tensor.nbytes - self._sizes[address], 0)
             self._users[address] += 1
@@ -42,6 +42,11 @@ class Kept(saved_tensors_hooks):
         self._users[address] -= 1
         if self._users[address] == 0:
             self.now -= self._sizes.pop(address)
+
+
+def _address(tensor):
+    """Where a tensor begins: its storage and its place there, which tensors on the meta device have, too."""
+    return tensor.untyped_storage()._cdata, tensor.storage_offset()
 
 
 @dataclass(eq=False)

@@ -1,0 +1,191 @@
+"""What networks cost, against torch.utils.flop_counter, counts by hand and the memory that a real run keeps."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import models as zoo
+
+from helpers.costs import layer_costs, on_meta, training_bytes
+from helpers.memory import Kept
+from helpers.models import CifarResNet, LeNet, count_parameters
+
+FAMILIES = ["alexnet", "vgg16", "vgg11_bn", "googlenet", "inception_v3", "resnet18", "resnet50", "resnet152"]
+FAMILIES += ["resnext50_32x4d", "mobilenet_v2", "mobilenet_v3_large", "densenet121", "convnext_tiny"]
+FAMILIES += ["squeezenet1_0", "shufflenet_v2_x1_0", "efficientnet_b0", "mnasnet1_0"]
+
+
+def made(name):
+    """On the meta device: no memory, no time for random numbers."""
+    options = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    with torch.device("meta"):
+        return getattr(zoo, name)(weights=None, **options).eval()
+
+
+def counted(model, *shape, device="meta"):
+    """Multiply-adds by torch's own counter, which takes a product and its addition for two operations."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(shape, device=device))
+    return counter.get_total_flops() / 2
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_torchvisions_networks(name):
+    model = made(name)
+    rows = layer_costs(model, 224)
+    assert sum(row.multiply_adds for row in rows) == counted(model, 1, 3, 224, 224)
+    assert sum(row.parameters for row in rows) == count_parameters(model)
+    weights = next(iter(zoo.get_model_weights(name)))
+    if name != "inception_v3" and "_ops" in weights.meta:  # published for pictures of 299x299
+        assert round(sum(row.multiply_adds for row in rows) / 1e9, 3) == weights.meta["_ops"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_random_convolutions(data):
+    d = data.draw(st.sampled_from([1, 2, 3]), "dimensions")
+    pick = lambda low, high: tuple(data.draw(st.integers(low, high)) for _ in range(d))  # noqa: E731
+    groups, transposed = data.draw(st.integers(1, 3)), data.draw(st.booleans())
+    before, after = groups * data.draw(st.integers(1, 3)), groups * data.draw(st.integers(1, 3))
+    options = {"stride": pick(1, 3), "padding": pick(0, 2), "dilation": pick(1, 2), "groups": groups}
+    kind = getattr(nn, f"Conv{'Transpose' if transposed else ''}{d}d")
+    layer = kind(before, after, pick(1, 3), bias=data.draw(st.booleans()), **options)
+    size = pick(6, 9)
+    model = layer if d == 2 else nn.Sequential(nn.Flatten(2), _Shaped(size), layer)
+    shape = (before, *size) if d == 2 else (before, 1, torch.Size(size).numel())
+    rows = layer_costs(model, shape)
+    y = layer(torch.zeros(2, before, *size))
+    assert rows[-1].multiply_adds == counted(layer, 1, before, *size, device="cpu")
+    assert rows[-1].output == tuple(y.shape[1:]) and rows[-1].activations == y[0].numel()
+    assert rows[-1].parameters == count_parameters(layer)
+
+
+class _Shaped(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def forward(self, x):
+        return x.reshape(*x.shape[:2], *self.size)
+
+
+def test_the_sheets_network_by_hand():
+    rows = {row.name: row for row in layer_costs(LeNet(), 32)}
+    assert rows["conv1"][2:] == ((3, 32, 32), (6, 28, 28), 456, 6 * 28 * 28 * 75, 6 * 28 * 28)
+    assert rows["pool1"][2:] == ((6, 28, 28), (6, 14, 14), 0, 0, 6 * 14 * 14)
+    assert rows["flatten"][2:] == ((16, 5, 5), (400,), 0, 0, 0)
+    assert rows["fc1"][2:] == ((400,), (120,), 48_120, 48_000, 120)
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_what_works_in_place_writes_nothing_new(inplace):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace))
+    assert [row.activations for row in layer_costs(model, (1, 6, 6))] == [32, 0 if inplace else 32]
+
+
+def test_functions_between_layers_have_rows():
+    rows = layer_costs(CifarResNet(8, 4), (3, 8, 8))
+    adds = [row for row in rows if row.kind == "add"]
+    assert len(adds) == 3 and adds[0].name == "stage1.0.add" and adds[0].input == ((4, 8, 8), (4, 8, 8))
+    assert adds[1].output == (8, 4, 4) and adds[1].activations == 128
+
+
+def test_a_layer_called_twice_has_its_parameters_once():
+    layer = nn.Conv2d(2, 2, 1)
+    rows = layer_costs(nn.Sequential(layer, layer), (2, 3, 3))
+    assert [row.parameters for row in rows] == [6, 0] and [row.multiply_adds for row in rows] == [36, 36]
+
+
+def test_parameters_of_a_module_with_parts():
+    rows = layer_costs(made("convnext_tiny"), 224)
+    scales = [row for row in rows if row.kind == "CNBlock"]
+    assert len(scales) == 18 and scales[0].parameters == 96
+
+
+def test_a_reparametrised_convolution_is_counted():
+    model = nn.Sequential(weight_norm(nn.Conv2d(3, 4, 3)))
+    rows = layer_costs(model, (3, 8, 8))
+    assert sum(row.multiply_adds for row in rows) == 4 * 36 * 27
+    assert sum(row.parameters for row in rows) == count_parameters(model)
+
+
+class _Hidden(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight, self.inner = nn.Parameter(torch.ones(5, 3, 1, 1)), nn.ReLU()
+
+    def forward(self, x):
+        return self.inner(F.conv2d(x, self.weight))
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (nn.Sequential(_Hidden()), r"layer '0' \(_Hidden\) calls conv2d"),
+        (_Hidden(), "the _Hidden calls conv2d"),
+        (nn.Sequential(nn.Flatten(2), nn.LSTM(16, 4)), r"layer '1' \(LSTM\) calls lstm"),
+    ],
+)
+def test_products_that_no_layer_counts_are_refused(model, words):
+    with pytest.raises(NotImplementedError, match=words):
+        layer_costs(model, (3, 4, 4))
+
+
+def test_attention_is_refused():
+    with pytest.raises(NotImplementedError, match="calls multi_head_attention_forward"):
+        layer_costs(made("vit_b_16"), 224)
+
+
+@pytest.mark.parametrize("function", [torch.matmul, lambda a, b: a @ b, torch.Tensor.matmul])
+def test_a_product_of_matrices_is_refused(function):
+    class Product(nn.Module):
+        def forward(self, x):
+            return function(x, x)
+
+    with pytest.raises(NotImplementedError, match="matmul"):
+        layer_costs(Product(), (1, 4, 4))
+
+
+def test_what_the_model_cannot_take_is_named():
+    with pytest.raises(ValueError, match="LeNet on an input of 1x32x32, in layer 'conv1'"):
+        layer_costs(LeNet(), (1, 32, 32))
+    with pytest.raises(ValueError, match="must be a torch.nn.Module, got int"):
+        layer_costs(3, 32)
+    with pytest.raises(ValueError, match="input_size"):
+        layer_costs(LeNet(), (3, 0, 32))
+
+
+def test_the_model_stays_as_it_was():
+    model = CifarResNet(8, 4).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    layer_costs(model, 32), training_bytes(model, 32)
+    assert model.training and all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+@pytest.mark.parametrize("make", [zoo.alexnet, zoo.mobilenet_v2, zoo.resnet18, zoo.densenet121, zoo.convnext_tiny])
+def test_training_bytes_are_those_of_a_real_run(make):
+    model, kept = make(weights=None).train(), []
+    for n in (1, 3):
+        with Kept(model) as counted:
+            out = model(torch.zeros(n, 3, 64, 64))
+        kept.append(counted.now)
+        del out
+    assert training_bytes(model, 64) == (kept[1] - kept[0]) / 2
+
+
+def test_training_bytes_by_hand():
+    conv, x, y = nn.Conv2d(1, 4, 3, padding=1), 64 * 4, 4 * 64 * 4  # bytes of the input and of the maps
+    assert training_bytes(conv, (1, 8, 8)) == x
+    assert training_bytes(nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(2)), (1, 8, 8)) == x + y + 4 * 16 * 8
+    assert training_bytes(nn.Sequential(conv, nn.BatchNorm2d(4), nn.ReLU()), (1, 8, 8)) == x + y + y
+
+
+def test_meta_copies():
+    model = on_meta(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))
+    assert all(t.device.type == "meta" for t in model.state_dict().values())
+    assert all(p.requires_grad for p in model.parameters())
