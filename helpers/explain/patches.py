@@ -29,7 +29,8 @@ def max_activating_patches(model, images, layer, units, k=9, preprocess=None, ba
     """The k strongest places of each of the channels over all pictures, as a dict {channel: Patches}.
 
     images: pictures (N, C, H, W), bytes or floats; preprocess: what makes a batch of them into the model's input (None:
-    bytes become floats from 0 to 1). units: a channel or a list of them, of the layer's output (N, K, h, w).
+    bytes become floats from 0 to 1). units: a channel or a list of them, of the layer's output (N, K, h, w). Where
+    there are fewer than k pictures, all of them are given.
     Raises ValueError for no pictures, a layer without places, a channel that is not there and k below 1.
     Source: Zeiler and Fergus (2014); Girshick et al. (2014); Chapter 16, "The nine strongest patches".
     """
