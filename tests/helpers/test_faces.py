@@ -1,0 +1,105 @@
+"""Drawn faces: reproducible, identity apart from view, and what is asked for wrongly is refused by name."""
+
+import pytest
+import torch
+from PIL import Image
+
+from helpers import data, faces
+
+
+def test_same_seed_same_faces_and_another_seed_others():
+    one, again, other = (faces.faces(3, 2, 32, seed) for seed in (0, 0, 1))
+    assert torch.equal(one.images, again.images) and not torch.equal(one.images, other.images)
+    assert one.images.shape == (6, 3, 32, 32) and one.images.dtype == torch.uint8
+    assert one.labels.tolist() == [0, 0, 1, 1, 2, 2] and len(one.classes) == 3
+
+
+def test_a_person_keeps_the_identity_and_changes_the_view():
+    drawn = faces.faces(2, 3, 24)
+    assert torch.equal(drawn.identities[0], drawn.identities[2]) and not torch.equal(drawn.views[0], drawn.views[2])
+    assert not torch.equal(drawn.identities[0], drawn.identities[3])
+
+
+@pytest.mark.parametrize("size", [24, 48])
+def test_every_number_of_identity_and_view_is_seen(size):
+    """Each changes the picture by more than the noise, at one end of its range against the other."""
+    middle = torch.full((1, len(faces.IDENTITY)), 0.5)
+    for i, name in enumerate(faces.IDENTITY):
+        ends = middle.repeat(2, 1)
+        ends[:, i] = torch.tensor([0.0, 1.0])
+        assert _change(ends, faces.view(), size) > 8, name
+    for name, (low, high) in faces.VIEW.items():
+        views = torch.cat(
+            [faces.view(**{name.replace(" ", "_"): value}) for value in (low, 0.5 * (low + high) + 0.4 * (high - low))]
+        )
+        assert _change(middle, views, size) > 8, name
+
+
+def _change(identities, views, size):
+    """The largest difference of any value, each picture being the mean of four, whose noise differs."""
+    means = [
+        torch.stack([faces.draw(i, v, size, seed).float() for seed in range(4)]).mean(0)
+        for i, v in ((identities[:1], views[:1]), (identities[-1:], views[-1:]))
+    ]
+    return (means[0] - means[1]).abs().max()
+
+
+def test_one_row_serves_for_all_and_the_number_of_rows_does_not_matter():
+    who, how = faces.people(3), faces.random_views(3)
+    assert torch.equal(faces.draw(who, how[:1], 24), faces.draw(who, how[:1].expand(3, -1), 24))
+    many = faces.draw(who[:1].expand(faces.CHUNK + 5, -1), how[:1], 24)
+    assert len(many) == faces.CHUNK + 5
+    assert (many[0].float() - many[-1].float()).abs().mean() < 10  # noise alone
+
+
+def test_groups_differ_in_what_their_people_differ_in():
+    spread = {g: faces.people(400, 1, g).std(0) for g in ("upper", "lower")}
+    names = list(faces.IDENTITY)
+    for group, own in faces.GROUPS.items():
+        columns = [names.index(name) for name in own]
+        other = "lower" if group == "upper" else "upper"
+        assert (spread[group][columns] > 3 * spread[other][columns]).all()
+    assert len(faces.UPPER) == len(faces.LOWER) and not set(faces.UPPER) & set(faces.LOWER)
+    rest = [i for i, name in enumerate(names) if name not in faces.UPPER + faces.LOWER]
+    assert torch.equal(faces.people(5, 1, "upper")[:, rest], faces.people(5, 1, "lower")[:, rest])
+
+
+def test_split_people_shares_nobody_and_loses_nobody():
+    drawn = faces.faces(7, 3, 24)
+    one, two = faces.split_people(drawn, 4, seed=3)
+    assert len(one.classes) == 4 and len(two.classes) == 3
+    assert sorted(one.classes + two.classes) == sorted(drawn.classes)
+    for part in (one, two):
+        assert part.labels.bincount().tolist() == [3] * len(part.classes)
+        for k, name in enumerate(part.classes):
+            first = drawn.classes.index(name) * 3
+            assert torch.equal(part.images[part.labels == k], drawn.images[first : first + 3])
+
+
+def test_the_same_steps_take_a_folder_of_pictures(tmp_path):
+    drawn = faces.faces(4, 2, 32)
+    for i, (image, label) in enumerate(zip(drawn.images, drawn.labels)):
+        folder = tmp_path / drawn.classes[label]
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
+    read = data.image_folder(tmp_path, size=32)
+    assert torch.equal(read.images, drawn.images)
+    assert [len(part) for part in faces.split_people(read, 3)] == [6, 2]
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: faces.people(0), "n must be at least 1"),
+        (lambda: faces.people(3, group="middle"), "upper"),
+        (lambda: faces.faces(2, 0), "each must be at least 1"),
+        (lambda: faces.faces(2, 2, size=16), "24 pixels"),
+        (lambda: faces.view(smiles=1), "smile"),
+        (lambda: faces.view(yaw=2), "yaw"),
+        (lambda: faces.draw(torch.rand(2, 3), faces.view()), "identities must be"),
+        (lambda: faces.split_people(faces.faces(3, 1, 24), 3), "between 1 and 2"),
+    ],
+)
+def test_what_is_wrong_is_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

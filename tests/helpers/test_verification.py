@@ -1,0 +1,168 @@
+"""Losses, curves and rates against torch, scikit-learn and scipy, and by hand."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy import optimize, stats
+from sklearn.metrics import roc_curve
+
+from helpers import faces, verification
+
+
+def random_pairs(seed, ties=False):
+    generator = torch.Generator().manual_seed(seed)
+    same = torch.rand(300, generator=generator) < 0.2
+    scores = torch.randn(300, generator=generator) + 1.5 * same
+    return ((scores * 3).round() / 3 if ties else scores), same
+
+
+def test_contrastive_loss_by_hand():
+    distances = torch.tensor([0.6, 0.6, 1.4])
+    loss = verification.contrastive_loss(distances, torch.tensor([True, False, False]))
+    assert torch.allclose(loss, torch.tensor([0.18, 0.08, 0.0]))
+
+
+def test_triplet_loss_is_torchs_with_squared_distances():
+    a, p, n = torch.randn(3, 20, 8, generator=torch.Generator().manual_seed(0))
+    squared = [(a - b).square().sum(1) for b in (p, n)]
+    expected = F.triplet_margin_with_distance_loss(
+        a, p, n, distance_function=lambda x, y: (x - y).square().sum(1), margin=0.7, reduction="none"
+    )
+    assert torch.allclose(verification.triplet_loss(*squared, margin=0.7), expected, atol=1e-6)
+
+
+def batch():
+    z = F.normalize(torch.randn(10, 4, generator=torch.Generator().manual_seed(1)))
+    return z, torch.tensor([0, 0, 1, 1, 2, 2, 3, 3, 3, 4])
+
+
+def test_batch_triplet_is_the_loop_over_all_triplets():
+    z, labels = batch()
+    losses = []
+    for a in range(10):
+        for p in range(10):
+            for n in range(10):
+                if a != p and labels[a] == labels[p] and labels[a] != labels[n]:
+                    losses.append(float(((z[a] - z[p]) ** 2).sum() - ((z[a] - z[n]) ** 2).sum()) + 0.2)
+    active = [loss for loss in losses if loss > 0]
+    assert verification.batch_triplet(z, labels).item() == pytest.approx(sum(active) / len(active), abs=1e-5)
+
+
+def test_batch_contrastive_is_the_loop_over_all_pairs():
+    z, labels = batch()
+    near, far = [], []
+    for i in range(10):
+        for j in range(i):
+            d = float((z[i] - z[j]).norm())
+            (near if labels[i] == labels[j] else far).append(
+                d**2 / 2 if labels[i] == labels[j] else max(0, 1 - d) ** 2 / 2
+            )
+    expected = sum(near) / len(near) + sum(far) / len(far)
+    assert verification.batch_contrastive(z, labels).item() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", [verification.batch_triplet, verification.batch_contrastive])
+def test_gradients_are_finite_for_equal_points(loss):
+    z = torch.ones(6, 3, requires_grad=True)
+    loss(F.normalize(z), torch.tensor([0, 0, 1, 1, 2, 2])).backward()
+    assert z.grad.isfinite().all()
+
+
+def test_a_batch_without_triplets_costs_nothing():
+    z = torch.eye(4, requires_grad=True)
+    loss = verification.batch_triplet(z, torch.arange(4))
+    loss.backward()
+    assert loss.item() == 0 and (z.grad == 0).all()
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_roc_and_equal_error_rate_are_scikit_learns(seed, ties):
+    scores, same = random_pairs(seed, ties)
+    fpr, tpr, thresholds = roc_curve(same, scores.double(), drop_intermediate=False)
+    ours = verification.roc(scores, same)
+    for mine, theirs in zip(ours, (thresholds[1:], fpr[1:], tpr[1:])):
+        assert torch.allclose(mine, torch.from_numpy(theirs.copy()))
+    expected = optimize.brentq(lambda x: 1 - x - stats_interp(x, fpr, tpr), 0, 1)
+    rate, threshold = verification.equal_error_rate(scores, same)
+    assert rate == pytest.approx(expected, abs=1e-9)
+    below, above = verification.error_rates(scores.double(), same, threshold)
+    assert above <= rate + 1e-9 and rate <= below + 1e-9  # the first threshold at which they have crossed
+
+
+def stats_interp(x, fpr, tpr):
+    """On the line between two points; where the curve is vertical the crossing may lie on it."""
+    return np.interp(x, fpr + 1e-12 * np.arange(len(fpr)), tpr)
+
+
+def test_perfect_scores_have_no_error():
+    assert verification.equal_error_rate(torch.tensor([0.9, 0.8, 0.1]), torch.tensor([True, True, False]))[0] == 0
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_threshold_for_is_the_lowest_that_keeps_the_promise(ties):
+    scores, same = random_pairs(7, ties)
+    threshold = verification.threshold_for(scores, same, 0.05)
+    assert verification.error_rates(scores.double(), same, threshold)[0] <= 0.05
+    lower = [s for s in scores.double().tolist() if s < threshold]
+    assert verification.error_rates(scores.double(), same, max(lower))[0] > 0.05
+
+
+def test_none_drawn_is_the_hypergeometric_distributions():
+    for marked, total, drawn in ((0, 10, 4), (3, 10, 4), (7, 10, 4), (10, 10, 1), (5, 1999, 1000), (2, 9, 0)):
+        expected = stats.hypergeom.pmf(0, total, marked, drawn)
+        assert verification.none_drawn(marked, total, drawn).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_batches_hold_two_pictures_each_of_different_people():
+    labels = torch.tensor([5, 3, 3, 0, 5, 1, 2, 4, 0, 0])
+    for rows in verification.people_batches(labels, 50, people=4):
+        first, second = rows.split(4)
+        assert torch.equal(labels[first], labels[second]) and len(labels[first].unique()) == 4
+        single = torch.tensor([1, 2, 4])
+        assert ((first == second) == torch.isin(labels[first], single)).all()
+
+
+def test_every_pair_of_a_person_is_drawn():
+    labels = torch.tensor([0, 0, 0, 1, 1])
+    pairs = {tuple(sorted(rows[[0, 2]].tolist())) for rows in verification.people_batches(labels, 200, people=2)}
+    assert pairs == {(0, 1), (0, 2), (1, 2), (3, 4)}
+
+
+def test_points_have_length_one_and_modes_are_restored():
+    model, drawn = verification.Embedder(8, size=32), faces.faces(3, 2, 32)
+    model.norm1.eval()
+    z = verification.embed(model, drawn)
+    assert z.shape == (6, 8) and torch.allclose(z.norm(dim=1), torch.ones(6), atol=1e-6)
+    assert model.training and not model.norm1.training
+
+
+def test_training_brings_one_persons_pictures_together():
+    drawn, other = faces.faces(40, 4, 32), faces.faces(40, 4, 32, seed=9)
+    torch.manual_seed(0)
+    model = verification.Embedder(size=32)
+    before = verification.equal_error_rate(*verification.pair_scores(verification.embed(model, other), other.labels))[0]
+    losses = verification.train_embedder(model, drawn, steps=40, people=16)
+    after = verification.equal_error_rate(*verification.pair_scores(verification.embed(model, other), other.labels))[0]
+    assert len(losses) == 40 and after < before - 0.05
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: verification.Embedder(size=8), "16 pixels"),
+        (lambda: verification.roc(torch.rand(3), torch.tensor([True, True, True])), "pairs of two"),
+        (lambda: verification.roc(torch.rand(3), torch.tensor([1, 0, 1])), "bools"),
+        (lambda: verification.roc(torch.tensor([1.0, float("nan")]), torch.tensor([True, False])), "numbers"),
+        (
+            lambda: verification.threshold_for(torch.tensor([0.9, 0.1]), torch.tensor([False, True]), 0.5),
+            "no threshold",
+        ),
+        (lambda: verification.none_drawn(3, 2, 1), "between 0 and total"),
+        (lambda: verification.train_embedder(verification.Embedder(), faces.faces(1, 3)), "two people"),
+    ],
+)
+def test_what_is_wrong_is_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
