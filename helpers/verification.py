@@ -117,7 +117,7 @@ def change(x, generator):
 
 
 def train_embedder(model, pictures, loss=batch_triplet, steps=400, people=64, lr=3e-3, seed=0, change=change):
-    """Train on batches of two pictures each of some people; returns the loss of each step; leaves the model in eval mode.
+    """Train on batches of two pictures each of some people; returns each step's loss, leaves the model in eval mode.
 
     loss: a function (points, labels) -> loss; change: an augmentation (batch, generator) -> batch; the learning rate
     rises to lr and falls again. Raises ValueError for a set of one person. Source: Chapter 12, "Triplets".
