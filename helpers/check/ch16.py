@@ -34,9 +34,11 @@ def seen(answer):
         43 * 43: "That is the whole field; a part of it lies beyond the border.",
         29 * 43: "You cut it off at the right border, but not at the top.",
         43 * 30: "You cut it off at the top, but not at the right border.",
-        28 * 30: "The columns 99 to 127 are 29.",
-        29 * 29: "The rows 0 to 29 are 30.",
-        28 * 29: "Columns 99 to 127 are 29, rows 0 to 29 are 30.",
+        28 * 30: "The rows are right. The columns go from 99 to 127, both included.",
+        29 * 29: "The columns are right. The rows go from 0 to 29, both included.",
+        28 * 29: "The first and the last column are both included, and so are the rows.",
+        28 * 31: "The columns go from 99 to 127; y1 itself is exclusive.",
+        29 * 31: "The columns are right. y1 is exclusive: the last row is 29.",
     }
     if numbers[4] == 29 * 30:
         return None
@@ -60,7 +62,12 @@ def optimum(answer):
         ([4, -8, 60], "The price is subtracted, not added."),
         ([4, -8, -40], "The norm is squared: the price is 0.25 times 80."),
         ([4, -8, 40 - 0.25 * 80**0.5], "The price has the *square* of the norm."),
+        ([20, 4, -8], "The two pixels first, then the value."),
+        ([4, 8, numbers[2]], "The second weight is negative: its pixel is, too."),
+        ([-4, -8, numbers[2]], "The first weight is positive: its pixel is, too."),
+        ([4, -8, numbers[2]], "The pixels are right. The value there is S(I) minus lambda times the squared norm."),
     )
+    slips = slips[:-1] if abs(numbers[2] - 20) <= 1e-3 else slips
     return array_hint(numbers, [4, -8, 20], slips, 1e-3)
 
 
@@ -75,10 +82,10 @@ def top(answer):
         inspect.signature(answer).bind(torch.zeros(1, 1, 1), 1)
     except TypeError:
         return "The function is called with two arguments, the maps and k."
-    for seed, (n, h, w) in enumerate(((6, 4, 5), (5, 3, 7), (4, 1, 6))):
+    for seed, (n, h, w) in enumerate(((9, 4, 5), (8, 3, 7), (7, 1, 6))):
         maps = torch.randn(n, h, w, generator=torch.Generator().manual_seed(seed))
         given = maps.clone()
-        hint = _ranked(answer(given, 3), maps, 3)
+        hint = _ranked(answer(given, 4), maps, 4)
         if hint:
             return hint
         if not torch.equal(given, maps):
@@ -88,6 +95,8 @@ def top(answer):
 
 
 def _ranked(found, maps, k):
+    if isinstance(found, tuple) and found and all(torch.is_tensor(part) and part.ndim == 1 for part in found):
+        return f"It returned {len(found)} tensors: zip them into k triples (picture, row, column), without the values."
     try:
         found = [tuple(int(n) for n in triple) for triple in found]
     except (TypeError, ValueError):
@@ -124,12 +133,13 @@ def waves(answer):
     """
     slips = (
         ([1, 2, 3, 4], "That is the frequency itself: the scale is one over it."),
-        ([8, 4, 8 / 3, 2], "Those are the scales; divide by that of the finest wave."),
         ([1, 0.5, 1 / 3, 0.25], "Those are multiples of the coarsest wave's step."),
         ([0.25, 0.5, 0.75, 1], "The other way round: the scale is one over the frequency."),
         ([1, 4 / 3, 2, 4], "From the coarsest wave to the finest, please."),
         ([16, 4, 16 / 9, 1], "One over the frequency, not over its square."),
         ([1, 1, 1, 1], "Adam moves the four numbers alike; each is then multiplied by its scale."),
+        ([9, 4.5, 3, 2.25], "Those are the scales; divide by that of the finest wave."),
+        ([4, 2, 1.3, 1], "The third is not exactly 1.3: a fraction, or two digits behind the point."),
     )
     return array_hint(answer, [4, 2, 4 / 3, 1], slips, 0.01)
 
@@ -140,6 +150,11 @@ def controls(answer):
     None of the four findings is wrong by this; each has not been tested yet.
     """
     words = ("untrained", "ranks", "judge", "place")
+    if isinstance(answer, dict):
+        by_letter = {str(key).strip(" ()").lower(): word for key, word in answer.items()}
+        if sorted(by_letter) != ["a", "b", "c", "d"]:
+            return "A dict needs the four letters a, b, c and d."
+        answer = [by_letter[letter] for letter in "abcd"]
     given = [part.strip().lower() for part in answer.split(",")] if isinstance(answer, str) else list(answer)
     given = [part.strip().strip("\"'").lower() if isinstance(part, str) else part for part in given]
     if len(given) != 4 or any(part not in words for part in given):
@@ -147,7 +162,7 @@ def controls(answer):
     if len(set(given)) < 4:
         return "Each of the four words is used once."
     hints = (
-        "(a) What does the unit answer to that is not among the nine?",
+        "(a) Which photos come further down, and how do wheels and other things mix there?",
         "(b) The network itself is convinced of speckles, too. Who else could say?",
         "(c) Would the themes be there if nothing had been learnt?",
         "(d) Is 60% much? What would another spot of the same size keep?",

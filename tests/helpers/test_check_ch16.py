@@ -22,6 +22,17 @@ def with_repeats(maps, k):
     return [tuple(int(part) for part in np.unravel_index(int(n), tuple(maps.shape))) for n in order]
 
 
+def as_tensors(maps, k):
+    return tuple(torch.tensor(top(maps, k)).T)
+
+
+def strongest(maps, k):
+    best = maps.flatten(1).max(1)
+    values, pictures = best.values.topk(k)
+    places = best.indices[pictures]
+    return values, pictures, places // maps.shape[2], places % maps.shape[2]
+
+
 def changed(how):
     return lambda maps, k: how(top(maps, k))
 
@@ -74,6 +85,9 @@ OTHER_FORMS = [
     ("waves", torch.tensor([4, 2, 4 / 3, 1])),
     ("controls", ("Ranks", "judge ", "UNTRAINED", "place")),
     ("controls", "ranks, judge, untrained, place"),
+    ("controls", {"a": "ranks", "b": "judge", "c": "untrained", "d": "place"}),
+    ("controls", {"(d)": "place", "(c)": "untrained", "(b)": "judge", "(a)": "ranks"}),
+    ("optimum", [[4, -8], 20]),
 ]
 
 WRONG = [
@@ -87,9 +101,11 @@ WRONG = [
     ("seen", [99, -13, 142, 30, 1849], "whole field"),
     ("seen", [99, -13, 142, 30, 1247], "not at the top"),
     ("seen", [99, -13, 142, 30, 1290], "not at the right"),
-    ("seen", [99, -13, 142, 30, 840], "are 29"),
-    ("seen", [99, -13, 142, 30, 841], "are 30"),
-    ("seen", [99, -13, 142, 30, 812], "rows 0 to 29"),
+    ("seen", [99, -13, 142, 30, 840], "rows are right"),
+    ("seen", [99, -13, 142, 30, 841], "columns are right"),
+    ("seen", [99, -13, 142, 30, 812], "both included"),
+    ("seen", [99, -13, 142, 30, 899], "y1 is exclusive"),
+    ("seen", [99, -13, 142, 30, 868], "99 to 127"),
     ("seen", [99, -13, 142, 30, 7], "Count the columns"),
     ("seen", [99, -13, 142, 30], "5 numbers"),
     ("seen", 870, "list of 5"),
@@ -100,12 +116,19 @@ WRONG = [
     ("optimum", [4, -8, 40], "S alone"),
     ("optimum", [4, -8, 60], "not added"),
     ("optimum", [4, -8, 40 - 0.25 * 80**0.5], "square"),
-    ("optimum", [4, -8, 21], "index (2,)"),
+    ("optimum", [4, -8, 21], "pixels are right"),
+    ("optimum", [20, 4, -8], "pixels first"),
+    ("optimum", [4, 8, 20], "second weight"),
+    ("optimum", [4, 8, -20], "second weight"),
+    ("optimum", [-4, -8, 20], "first weight"),
+    ("optimum", [5, -8, 20], "index (0,)"),
     ("optimum", [4, -8], "3 numbers, not 2"),
     ("top", with_repeats, "comes twice"),
     ("top", changed(lambda found: [(n, j, i) for n, i, j in found]), "exchanged"),
     ("top", changed(lambda found: found[::-1]), "strongest first"),
-    ("top", changed(lambda found: found[:2]), "2 triples for k = 3"),
+    ("top", changed(lambda found: found[:2]), "2 triples for k = 4"),
+    ("top", as_tensors, "3 tensors"),
+    ("top", strongest, "4 tensors"),
     ("top", changed(lambda found: [n for n, _, _ in found]), "list of triples"),
     ("top", changed(lambda found: [(n, i) for n, i, _ in found]), "list of triples"),
     ("top", changed(lambda found: [(n, 0, 0) for n, _, _ in found]), "not the places"),
@@ -118,7 +141,8 @@ WRONG = [
     ("top", lambda maps: [], "two arguments"),
     ("top", [(0, 1, 2)], "the function itself"),
     ("waves", [1, 2, 3, 4], "frequency itself"),
-    ("waves", [8, 4, 8 / 3, 2], "finest wave"),
+    ("waves", [9, 4.5, 3, 2.25], "finest wave"),
+    ("waves", [4, 2, 1.3, 1], "fraction"),
     ("waves", [1, 0.5, 1 / 3, 0.25], "coarsest wave's"),
     ("waves", [0.25, 0.5, 0.75, 1], "other way round"),
     ("waves", [1, 4 / 3, 2, 4], "coarsest wave to the finest"),
@@ -130,6 +154,8 @@ WRONG = [
     ("controls", ["ranks", "judge", "place", "untrained"], "(c)"),
     ("controls", ["ranks", "judge", "untrained", "ranks"], "once"),
     ("controls", ["ranks", "judge"], "four words"),
+    ("controls", {"a": "ranks", "b": "judge"}, "four letters"),
+    ("controls", ["place", "judge", "untrained", "ranks"], "further down"),
     ("controls", 4, "could not be checked"),
 ]
 
