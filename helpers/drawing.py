@@ -242,7 +242,7 @@ def _narrow(box, x, y, width, height):
     lines = [_rect(x - width / 2, y, width, height, box.kind)]
     for k, text in enumerate(texts):
         weight = "bold" if k == 0 else "normal"
-        size = min(11 if k == 0 else 10, 1.7 * width / len(text))
+        size = min(11 if k == 0 else 10, 1.5 * width / len(text))
         lines.append(_text(x, first + 14 * k, text, size, weight=weight, anchor="middle"))
     return lines
 
