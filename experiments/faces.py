@@ -5,7 +5,7 @@ All pictures are drawn by helpers.faces (48x48 pixels). A run draws 4,000 traini
 views, weights and batches), trains an Embedder for 400 steps of 64 people with two pictures each (50 where there are
 only 50), and is judged on other people. Parts: "split", 4,000 pictures of 4,000 to 50 people; "change", one picture
 each of 4,000 people with a stronger augmentation; "loss", contrastive instead of triplet; "group", 500 people of whom
-a share belongs to the group "lower" and the others to "upper", 8 pictures each. tested: "all", 400 people of no group,
+a share belongs to the group "make-up" and the others to "hair", 8 pictures each. tested: "all", 400 people of no group,
 5 pictures each, or one group, 300 people, 4 pictures each, pairs within the group. eer: equal error rate; threshold:
 the lowest with a false match rate of at most 1 % on validation people, 300 of no group, or 300 of the two groups in the
 training's proportions, pairs within a group; fmr, fnmr: false match and false non-match rate of the tested people at
@@ -16,9 +16,11 @@ steps): of 2,000 people with two pictures each, one enrolled and one to be found
 random: alarm, the share of strangers that match somebody at a threshold whose false match rate on validation people is
 at most `target`; formula, 1 - (1 - fmr)^K with the fmr of these people; missed, the share of the enrolled for whom
 another face in the gallery scores at least as high as their own. Both exact over all galleries. About twelve minutes on
-a core. A second run continues: a run that is in the file is not run again.
+a core. A second run continues: a run that is in the file is not run again; a second process may begin at the other end
+(python experiments/faces.py backward).
 """
 
+import sys
 import time
 
 import results
@@ -34,21 +36,21 @@ SHARES = (0.1, 0.5, 0.9)
 SOURCE = "faces drawn by this book"
 TARGETS = (0.01, 0.001)
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-PLAN = []  # part, people, loss, share of "lower" (none where there are no groups), seed
+PLAN = []  # part, people, loss, share of "make-up" (none where there are no groups), seed
+LONG = ("long", 2000, "triplet", "none", 0)
 for _seed in SEEDS:
     PLAN += [("split", n, "triplet", "none", _seed) for n in SPLITS]
-    PLAN += [("group", 500, "triplet", share, _seed) for share in SHARES]
     PLAN += [("loss", 500, "contrastive", "none", _seed), ("change", 4000, "triplet", "none", _seed)]
-PLAN += [("group", 500, "triplet", share, _seed) for _seed in (3, 4) for share in SHARES]
-LONG = [("long", 2000, "triplet", "none", 0)]
-GALLERIES = [("split", 500, "triplet", "none", _seed) for _seed in SEEDS] + LONG
+    PLAN += [LONG] if _seed == 0 else []
+PLAN += [("group", 500, "triplet", share, _seed) for _seed in SEEDS for share in SHARES]
+GALLERIES = [("split", 500, "triplet", "none", _seed) for _seed in SEEDS] + [LONG]
 LOSSES = {"triplet": verification.batch_triplet, "contrastive": verification.batch_contrastive}
 
 
 def main():
     torch.set_num_threads(1)
     names = ("part", "people", "loss", "share", "seed")
-    for run in PLAN[:11] + LONG + PLAN[11:]:
+    for run in PLAN[::-1] if "backward" in sys.argv else PLAN:
         key = tuple(map(str, run))
         if key in results.done(PATH, *names):
             continue
@@ -82,12 +84,12 @@ def grouped(people, each, share, seed):
     """Pictures of people of no group, or of both, numbered on."""
     if share == "none":
         return faces.faces(people, each, SIZE, seed)
-    lower = round(people * share)
+    painted = round(people * share)
     parts = [
         faces.faces(n, each, SIZE, seed + k, g)
-        for k, (n, g) in enumerate(((people - lower, "upper"), (lower, "lower")))
+        for k, (n, g) in enumerate(((people - painted, "hair"), (painted, "make-up")))
     ]
-    labels = torch.cat([parts[0].labels, parts[1].labels + people - lower])
+    labels = torch.cat([parts[0].labels, parts[1].labels + people - painted])
     names = tuple(f"person {i}" for i in range(people))
     return faces.ImageSet(torch.cat([p.images for p in parts]), labels, names, SOURCE)
 
@@ -98,11 +100,11 @@ def judged(model, share):
         validation = scored(model, faces.faces(300, 5, SIZE, 900))
         tests = {"all": faces.faces(400, 5, SIZE, 901)}
     else:
-        lower = round(300 * share)
-        parts = [(300 - lower, 902, "upper"), (lower, 903, "lower")]
+        painted = round(300 * share)
+        parts = [(300 - painted, 902, "hair"), (painted, 903, "make-up")]
         pairs = [scored(model, faces.faces(n, 4, SIZE, seed, group)) for n, seed, group in parts]
         validation = [torch.cat(both) for both in zip(*pairs)]
-        tests = {g: faces.faces(300, 4, SIZE, 904 + k, g) for k, g in enumerate(("upper", "lower"))}
+        tests = {g: faces.faces(300, 4, SIZE, 904 + k, g) for k, g in enumerate(faces.GROUPS)}
     threshold = verification.threshold_for(*validation, 0.01)
     return [{"tested": name} | measured(model, pictures, threshold) for name, pictures in tests.items()]
 

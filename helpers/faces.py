@@ -36,9 +36,10 @@ IDENTITY = {  # what stays: name -> range, lengths in half heads, colours as a p
     "hair length": (-0.3, 1.2),
     "parting": (-0.5, 0.5),
 }
-UPPER = ("eye distance", "eye size", "eye shape", "eye height", "iris", "brow thickness", "brow slope", "brow height")
-LOWER = ("jaw", "chin", "nose length", "nose width", "mouth width", "lips", "mouth height", "ears")
-GROUPS = {"upper": UPPER, "lower": LOWER}  # in what the people of a group differ most
+GROUPS = {  # what the people of a group change from picture to picture
+    "hair": ("hair", "parting"),
+    "make-up": ("brow thickness", "iris", "skin"),
+}
 VIEW = {  # what varies from picture to picture: angles in radians, shifts in half heads
     "yaw": (-0.5, 0.5),
     "pitch": (-0.25, 0.25),
@@ -78,20 +79,25 @@ class Faces(ImageSet):
     views: torch.Tensor
 
 
-def people(n, seed=0, group=None):
-    """Identities (n, len(IDENTITY)), each number from 0 to 1, the same ones for the same seed.
+def people(n, seed=0):
+    """Identities (n, len(IDENTITY)), each number from 0 to 1, the same ones for the same seed; ValueError for n < 1."""
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    return torch.rand(n, len(IDENTITY), generator=torch.Generator().manual_seed(seed))
 
-    group: None; or "upper", people who differ much in eyes and brows and little from nose to jaw; or "lower", the
-    other way round. Hair, skin and width vary alike in all. Raises ValueError for n below 1 and an unknown group.
+
+def changed(identities, group, seed=0):
+    """A copy of identities (N, len(IDENTITY)) in which each row has what its group changes drawn anew.
+
+    group: "hair", people who dye and part their hair another way for each picture, or "make-up", people who paint skin
+    and brows and wear coloured lenses. Raises ValueError for another group.
     Source: Chapter 12, "A group that is rare in training".
     """
-    if n < 1 or group not in (None, *GROUPS):
-        raise ValueError(f"n must be at least 1 and group None, {', '.join(GROUPS)}, got {n} and {group!r}")
-    identities = torch.rand(n, len(IDENTITY), generator=torch.Generator().manual_seed(seed))
-    for other, names in GROUPS.items():
-        if group not in (None, other):  # alike in what the other group differs in
-            columns = [list(IDENTITY).index(name) for name in names]
-            identities[:, columns] = 0.5 + 0.2 * (identities[:, columns] - 0.5)
+    if group not in GROUPS:
+        raise ValueError(f"group must be one of {', '.join(GROUPS)}, or None, got {group!r}")
+    columns = [list(IDENTITY).index(name) for name in GROUPS[group]]
+    identities = identities.clone()
+    identities[:, columns] = torch.rand(len(identities), len(columns), generator=torch.Generator().manual_seed(seed))
     return identities
 
 
@@ -116,13 +122,15 @@ def view(**settings):
 def faces(n_people, each=8, size=48, seed=0, group=None):
     """Draw `each` pictures of each of `n_people` people, all of one person after the other; the same for the same seed.
 
-    Returns `Faces`. Raises ValueError for numbers below 1, a size below 24 and an unknown group.
+    group: None, or one of those that `changed` knows. Returns `Faces`. Raises ValueError for numbers below 1, a size
+    below 24 and an unknown group.
     Source: Chapter 12, "Faces of nobody".
     """
     if min(n_people, each) < 1:
         raise ValueError(f"n_people and each must be at least 1, got {n_people} and {each}")
     labels = torch.arange(n_people).repeat_interleave(each)
-    identities = people(n_people, seed, group)[labels]
+    identities = people(n_people, seed)[labels]
+    identities = changed(identities, group, seed + 2_000_003) if group is not None else identities
     views = random_views(len(labels), seed + 1_000_003)
     images = draw(identities, views, size, seed)
     names = tuple(f"person {i}" for i in range(n_people))

@@ -52,16 +52,14 @@ def test_one_row_serves_for_all_and_the_number_of_rows_does_not_matter():
     assert (many[0].float() - many[-1].float()).abs().mean() < 10  # noise alone
 
 
-def test_groups_differ_in_what_their_people_differ_in():
-    spread = {g: faces.people(400, 1, g).std(0) for g in ("upper", "lower")}
-    names = list(faces.IDENTITY)
-    for group, own in faces.GROUPS.items():
-        columns = [names.index(name) for name in own]
-        other = "lower" if group == "upper" else "upper"
-        assert (spread[group][columns] > 3 * spread[other][columns]).all()
-    assert len(faces.UPPER) == len(faces.LOWER) and not set(faces.UPPER) & set(faces.LOWER)
-    rest = [i for i, name in enumerate(names) if name not in faces.UPPER + faces.LOWER]
-    assert torch.equal(faces.people(5, 1, "upper")[:, rest], faces.people(5, 1, "lower")[:, rest])
+@pytest.mark.parametrize("group", list(faces.GROUPS))
+def test_people_of_a_group_change_what_it_changes_and_nothing_else(group):
+    plain, drawn = (faces.faces(3, 4, 24, seed=1, group=g) for g in (None, group))
+    changes = torch.tensor([name in faces.GROUPS[group] for name in faces.IDENTITY])
+    assert torch.equal(plain.identities[:, ~changes], drawn.identities[:, ~changes])
+    first, second = drawn.identities[0], drawn.identities[1]  # one person
+    assert torch.equal(first[~changes], second[~changes]) and (first[changes] != second[changes]).all()
+    assert not set(faces.GROUPS["hair"]) & set(faces.GROUPS["make-up"])
 
 
 def test_split_people_shares_nobody_and_loses_nobody():
@@ -91,7 +89,7 @@ def test_the_same_steps_take_a_folder_of_pictures(tmp_path):
     "call, words",
     [
         (lambda: faces.people(0), "n must be at least 1"),
-        (lambda: faces.people(3, group="middle"), "upper"),
+        (lambda: faces.faces(3, group="beard"), "make-up"),
         (lambda: faces.faces(2, 0), "each must be at least 1"),
         (lambda: faces.faces(2, 2, size=16), "24 pixels"),
         (lambda: faces.view(smiles=1), "smile"),
