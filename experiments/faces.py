@@ -7,8 +7,8 @@ only 50), and is judged on other people. Parts: "split", 4,000 pictures of 4,000
 each of 4,000 people with a stronger augmentation; "loss", contrastive instead of triplet; "group", 500 people of whom
 a share belongs to the group "make-up" and the others to "hair", 8 pictures each. tested: "all", 400 people of no group,
 5 pictures each, or one group, 300 people, 4 pictures each, pairs within the group. eer: equal error rate; threshold:
-the lowest with a false match rate of at most 1 % on validation people, 300 of no group, or 300 of the two groups in the
-training's proportions, pairs within a group; fmr, fnmr: false match and false non-match rate of the tested people at
+the lowest with a false match rate of at most 1 % on 300 validation people of no group, or of at most 5 % on 300 of
+the two groups in the training's proportions, pairs within a group; fmr, fnmr: false match and false non-match rate of the tested people at
 it; one_person, strangers, same_view: mean cosine of two pictures of one person, of two people, and of two people
 in one view (the same ground, clothes, light, pose); seconds: the processor's time for training. Results: faces.csv.
 And faces_gallery.csv, for networks of the parts "split" (500 people) and "long" (2,000 people, 8 pictures each, 1,500
@@ -35,6 +35,7 @@ SPLITS = (4000, 2000, 1000, 500, 200, 50)
 SHARES = (0.1, 0.5, 0.9)
 SOURCE = "faces drawn by this book"
 TARGETS = (0.01, 0.001)
+PROMISE, PROMISE_IN_GROUPS = 0.01, 0.05  # with changing hair or make-up the task is harder
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 PLAN = []  # part, people, loss, share of "make-up" (none where there are no groups), seed
 LONG = ("long", 2000, "triplet", "none", 0)
@@ -105,7 +106,7 @@ def judged(model, share):
         pairs = [scored(model, faces.faces(n, 4, SIZE, seed, group)) for n, seed, group in parts]
         validation = [torch.cat(both) for both in zip(*pairs)]
         tests = {g: faces.faces(300, 4, SIZE, 904 + k, g) for k, g in enumerate(faces.GROUPS)}
-    threshold = verification.threshold_for(*validation, 0.01)
+    threshold = verification.threshold_for(*validation, PROMISE if share == "none" else PROMISE_IN_GROUPS)
     return [{"tested": name} | measured(model, pictures, threshold) for name, pictures in tests.items()]
 
 
