@@ -10,7 +10,8 @@ a share belongs to the group "make-up" and the others to "hair", 8 pictures each
 the lowest with a false match rate of at most 1 % on 300 validation people of no group, or of at most 5 % on 300 of
 the two groups in the training's proportions, pairs within a group; fmr, fnmr: false match and false non-match rate of
 the tested people at it; one_person, strangers, same_view: mean cosine of two pictures of one person, of two people, and
-of two people in one view (the same ground, clothes, light, pose); seconds: the processor's time for training. Results: faces.csv.
+of two people in one view (the same ground, clothes, light, pose); seconds: the processor's time for training. Results:
+faces.csv.
 And faces_gallery.csv, for networks of the parts "split" (500 people) and "long" (2,000 people, 8 pictures each, 1,500
 steps): of 2,000 people with two pictures each, one enrolled and one to be found, for galleries of K people drawn at
 random: alarm, the share of strangers that match somebody at a threshold whose false match rate on validation people is
