@@ -47,7 +47,7 @@ def triplets(answer):
     """12.2: three triplet losses, and the mean of those that are not 0.
     The negative that is nearer than the positive costs most; the one across the circle nothing.
     """
-    distance = "Those are distances: the loss takes squared ones, 2 - 2 a.n for points of length 1."
+    distance = "Those are distances: the loss takes squared ones, 2 - 2 a.b for points of length 1."
     slips = (
         (0, -1.4, "The maximum with 0 is missing: a negative far enough away costs nothing."),
         (1, 0.0, "The margin is missing: at equal distances the loss is the margin."),
