@@ -8,10 +8,12 @@ transfer_cifar.npz and transfer_scenes.npz. The task: bird, cat and horse of CIF
 a class, drawn by the seed, in batches of 30, mirrored by chance; judged by their 3,000 test pictures. STEPS gives the
 steps; all strategies have as many, "head, then rest" spends half of them on the head alone. rate: of all layers that
 are trained at once; HEAD of a head alone. frozen: how many of the four convolutions, each with its batch
-normalisation, are frozen, from the picture on. Strategies: "all", everything at once; "head"; "head, then rest"; "head,
-renewed", in which the frozen base normalises by the batches, as `model.train()` makes it; "front fast" and "front
-slow", head first, then rates that fall or rise fourfold from one convolution to the next, `rate` being their geometric
-mean. Arithmetic in training is bfloat16 with channels last.
+normalisation, are frozen, from the picture on. Strategies: "all", everything at once, "all, half" for half of the
+steps; "head"; "head, then rest"; "all, large" and "large head, then rest", the same from a head of weights with
+deviation 1, about 14 times as large as torch's; "head, then rest, fixed", in which batch normalisation keeps its
+statistics throughout; "head, renewed", in which the frozen base normalises by the batches, as `model.train()` makes
+it; "front fast" and "front slow", head first, then rates that fall or rise fourfold from one convolution to the next,
+`rate` being their geometric mean. Arithmetic in training is bfloat16 with channels last.
 Measured in float32: right, of `judged` test pictures; counts, the confusion matrix row by row; loss, mean of the last
 ten steps; cka and cosine, of the new test pictures' features (what enters the head) before and after. For the parts in
 DEEPER too, on the base's seven classes: cka_old, and right answers of 1,400 test pictures by a linear probe fitted anew
@@ -51,20 +53,26 @@ NAMES = ("part", "base", "strategy", "pictures", "rate", "frozen", "seed")
 def plan():
     """The runs, as tuples of NAMES; first those with seed 0."""
     runs = [("base", base, "none", 0, 0, 4, 0) for base in ("cifar", "scenes")]
-    for seed in range(5):
-        for n in SIZES:
-            runs += [("sizes", base, "head", n, HEAD, 4, seed) for base in ("cifar", "scenes")]
-            runs += [("sizes", base, "head, then rest", n, LOW, 0, seed) for base in ("cifar", "scenes")]
-            runs += [("sizes", "none", "all", n, SCRATCH, 0, seed), ("sizes", "cifar", "all", n, HIGH, 0, seed)]
-            runs += [("statistics", base, "head, renewed", n, HEAD, 4, seed) for base in ("cifar", "scenes", "none")]
-        for rate in RATES if seed < 3 else ():
-            runs += [("rates", "cifar", strategy, 30, rate, 0, seed) for strategy in ("all", "head, then rest")]
-            runs += [("rates", "none", "all", 30, rate, 0, seed)]
+    for seed in range(3):
+        runs += [("rates", "cifar", "all, half", 30, rate, 0, seed) for rate in RATES]
+        for start in ("all, large", "large head, then rest"):
+            runs += [("rates", "cifar", start, 30, rate, 0, seed) for rate in RATES[2:5]]
+        runs += [("rates", "cifar", "head, then rest, fixed", 30, rate, 0, seed) for rate in RATES]
+        for strategy in ("all", "head, then rest"):
+            runs += [("rates", "cifar", strategy, 30, rate, 0, seed) for rate in RATES]
+        runs += [("rates", "none", "all", 30, rate, 0, seed) for rate in RATES]
+        runs += [run for n in SIZES for run in of_size(n, seed)]
         runs += [("layers", "cifar", "head, then rest", n, LOW, k, seed) for n in (30, 500) for k in (1, 2, 3)]
         runs += [("speeds", "cifar", strategy, 30, LOW, 0, seed) for strategy in ("front fast", "front slow")]
     many = (("none", "all", SCRATCH, 0), ("cifar", "head", HEAD, 4), ("cifar", "head, then rest", LOW, 0))
-    runs += [("sizes", base, name, 5000, rate, k, seed) for seed in range(3) for base, name, rate, k in many]
-    return runs
+    return runs + [("sizes", base, name, 5000, rate, k, seed) for seed in range(2) for base, name, rate, k in many]
+
+
+def of_size(n, seed):
+    runs = [("sizes", base, "head", n, HEAD, 4, seed) for base in ("cifar", "scenes")]
+    runs += [("sizes", base, "head, then rest", n, LOW, 0, seed) for base in ("cifar", "scenes")]
+    runs += [("sizes", "none", "all", n, SCRATCH, 0, seed), ("sizes", "cifar", "all", n, HIGH, 0, seed)]
+    return runs + [("statistics", base, "head, renewed", n, HEAD, 4, seed) for base in ("cifar", "scenes", "none")]
 
 
 def main(first=0, step=1):
@@ -157,10 +165,14 @@ def carried(spec, training):
     if spec["strategy"] == "none":
         return model, [0]
     transfer.replace_head(model, len(NEW))
+    if "large" in spec["strategy"]:
+        torch.nn.init.normal_(model.fc.weight)
     pictures, losses = training.draw([spec["pictures"]] * len(NEW), spec["seed"])[0], []
     for i, (rates, share) in enumerate(stages(spec)):
         options = {"augment": augment.random_flip, "normalise": augment.normalise, "seed": 2 * spec["seed"] + i}
-        options |= {"statistics": "renewed" if spec["strategy"] == "head, renewed" else "kept"}
+        options |= {
+            "statistics": {"renewed": "renewed", "fixed": "fixed"}.get(spec["strategy"].split(", ")[-1], "kept")
+        }
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
             steps = int(STEPS[spec["pictures"]] * share)
             losses += transfer.fine_tune(model, pictures, rates, steps, 30, **options)
@@ -170,8 +182,8 @@ def carried(spec, training):
 def stages(spec):
     """(rates as `parameter_groups` takes them, share of the steps) of each stage of a strategy."""
     strategy, rate = spec["strategy"], spec["rate"]
-    if strategy == "all":
-        return [({"": rate}, 1)]
+    if strategy.startswith("all"):
+        return [({"": rate}, 0.5 if strategy == "all, half" else 1)]
     if strategy.startswith("head") and spec["frozen"] == 4:
         return [({"fc": HEAD}, 1)]
     factors = {"front fast": (8, 2, 1 / 2, 1 / 8), "front slow": (1 / 8, 1 / 2, 2, 8)}.get(strategy, (1, 1, 1, 1))

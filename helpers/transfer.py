@@ -86,21 +86,22 @@ def fine_tune(model, pictures, rates, steps=200, batch_size=30, *, augment=None,
               seed=0):  # fmt: skip
     """Train the layers named in `rates` and return the loss of each step; the model is left in eval mode.
 
-    rates: as in `parameter_groups`. SGD with momentum 0.9; each rate falls to 0 along half a cosine. statistics: of the
-    batch normalisation in frozen layers, "kept" as they are or "renewed" from the new pictures, as `model.train()`
-    would. augment, normalise: as in `helpers.train.fit`. seed: of the order of the pictures and of augment.
+    rates: as in `parameter_groups`. SGD with momentum 0.9; each rate falls to 0 along half a cosine. statistics: of
+    batch normalisation, "kept" as they are in frozen layers (`training_mode`), "renewed" from the new pictures in all
+    layers (`model.train()`), or "fixed" in all layers (`model.eval()`, which turns dropout off as well). augment, normalise: as in `helpers.train.fit`. seed: of the order of the pictures and of augment.
     Raises ValueError for another choice of statistics, for steps below 1 and for no pictures.
     Source: Chapter 11, "The order of steps".
     """
-    if statistics not in ("kept", "renewed"):
-        raise ValueError(f"statistics must be 'kept' or 'renewed', got {statistics!r}")
+    modes = {"kept": training_mode, "renewed": nn.Module.train, "fixed": nn.Module.eval}
+    if statistics not in modes:
+        raise ValueError(f"statistics must be one of {', '.join(map(repr, modes))}, got {statistics!r}")
     if steps < 1 or batch_size < 1 or not len(pictures):
         raise ValueError(f"no training: {steps} steps, batches of {batch_size}, {len(pictures)} pictures")
     optimizer = torch.optim.SGD(parameter_groups(model, rates), momentum=0.9)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: (1 + math.cos(math.pi * i / steps)) / 2)
     generator, losses = torch.Generator().manual_seed(seed), []
     epochs = (batches(pictures, batch_size, generator, augment, normalise) for _ in itertools.count())
-    training_mode(model) if statistics == "kept" else model.train()
+    modes[statistics](model)
     for x, y in itertools.islice(itertools.chain.from_iterable(epochs), steps):
         loss = F.cross_entropy(model(x), y)
         optimizer.zero_grad()

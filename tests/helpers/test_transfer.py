@@ -143,6 +143,16 @@ def test_renewed_statistics_change_and_weights_do_not():
     assert kinds == {"running_mean", "running_var", "num_batches_tracked"}
 
 
+def test_fixed_statistics_stay_while_all_weights_train():
+    model = net()
+    before = state(model)
+    transfer.fine_tune(model, pictures(), {"": 0.1}, steps=3, statistics="fixed")
+    same = {name for name in before if name not in changed(before, model)}
+    assert same == {
+        name for name in before if name.rsplit(".")[-1] in ("running_mean", "running_var") or "num_" in name
+    }
+
+
 def test_it_is_sgd_with_momentum_along_half_a_cosine():
     """Against the same steps written out: velocity v = 0.9 v + g, weight w = w - rate v, on one whole batch."""
     model, set_ = LeNet(n_classes=3, size=16), pictures(6)
@@ -167,7 +177,7 @@ def test_it_goes_on_over_the_end_of_an_epoch_and_repeats_with_its_seed():
 
 
 @pytest.mark.parametrize("options, words", [
-    ({"statistics": "frozen"}, "'kept' or 'renewed'"), ({"steps": 0}, "0 steps"), ({"batch_size": 0}, "batches of 0"),
+    ({"statistics": "frozen"}, "'kept', 'renewed', 'fixed', got 'frozen'"), ({"steps": 0}, "0 steps"), ({"batch_size": 0}, "batches of 0"),
 ])  # fmt: skip
 def test_fine_tune_refuses(options, words):
     with pytest.raises(ValueError, match=words):
