@@ -88,7 +88,8 @@ def fine_tune(model, pictures, rates, steps=200, batch_size=30, *, augment=None,
 
     rates: as in `parameter_groups`. SGD with momentum 0.9; each rate falls to 0 along half a cosine. statistics: of
     batch normalisation, "kept" as they are in frozen layers (`training_mode`), "renewed" from the new pictures in all
-    layers (`model.train()`), or "fixed" in all layers (`model.eval()`, which turns dropout off as well). augment, normalise: as in `helpers.train.fit`. seed: of the order of the pictures and of augment.
+    layers (`model.train()`), or "fixed" in all layers (`model.eval()`, which turns dropout off as well).
+    augment, normalise: as in `helpers.train.fit`. seed: of the order of the pictures and of augment.
     Raises ValueError for another choice of statistics, for steps below 1 and for no pictures.
     Source: Chapter 11, "The order of steps".
     """
