@@ -38,7 +38,7 @@ IDENTITY = {  # what stays: name -> range, lengths in half heads, colours as a p
 }
 GROUPS = {  # what the people of a group change from picture to picture
     "hair": ("hair", "parting"),
-    "make-up": ("brow thickness", "iris", "skin"),
+    "make-up": ("brow thickness", "brow slope", "iris", "lips"),
 }
 VIEW = {  # what varies from picture to picture: angles in radians, shifts in half heads
     "yaw": (-0.5, 0.5),
@@ -89,8 +89,8 @@ def people(n, seed=0):
 def changed(identities, group, seed=0):
     """A copy of identities (N, len(IDENTITY)) in which each row has what its group changes drawn anew.
 
-    group: "hair", people who dye and part their hair another way for each picture, or "make-up", people who paint skin
-    and brows and wear coloured lenses. Raises ValueError for another group.
+    group: "hair", people who dye and part their hair another way for each picture, or "make-up", people who paint
+    brows and lips and wear coloured lenses. Raises ValueError for another group.
     Source: Chapter 12, "A group that is rare in training".
     """
     if group not in GROUPS:
