@@ -11,9 +11,9 @@ are trained at once; HEAD of a head alone. frozen: how many of the four convolut
 normalisation, are frozen, from the picture on. Strategies: "all", everything at once, "all, half" for half of the
 steps; "head"; "head, then rest"; "all, large" and "large head, then rest", the same from a head of weights with
 deviation 1, about 14 times as large as torch's; "head, then rest, fixed", in which batch normalisation keeps its
-statistics throughout; "head, renewed", in which the frozen base normalises by the batches, as `model.train()` makes
-it; "front fast" and "front slow", head first, then rates that fall or rise fourfold from one convolution to the next,
-`rate` being their geometric mean. Arithmetic in training is bfloat16 with channels last.
+statistics throughout (above a rate of 0.03 its loss is no longer finite); "head, renewed", in which the frozen base
+normalises by the batches, as `model.train()` makes it; "front fast" and "front slow", head first, then rates that fall
+or rise fourfold from one convolution to the next, `rate` being their geometric mean. Arithmetic in training is bfloat16 with channels last.
 Measured in float32: right, of `judged` test pictures; counts, the confusion matrix row by row; loss, mean of the last
 ten steps; cka and cosine, of the new test pictures' features (what enters the head) before and after. For the parts in
 DEEPER too, on the base's seven classes: cka_old, and right answers of 1,400 test pictures by a linear probe fitted anew
@@ -57,10 +57,10 @@ def plan():
         runs += [("rates", "cifar", "all, half", 30, rate, 0, seed) for rate in RATES]
         for start in ("all, large", "large head, then rest"):
             runs += [("rates", "cifar", start, 30, rate, 0, seed) for rate in RATES[2:5]]
-        runs += [("rates", "cifar", "head, then rest, fixed", 30, rate, 0, seed) for rate in RATES]
+        runs += [("rates", "cifar", "head, then rest, fixed", 30, rate, 0, seed) for rate in RATES[:4]]
         for strategy in ("all", "head, then rest"):
             runs += [("rates", "cifar", strategy, 30, rate, 0, seed) for rate in RATES]
-        runs += [("rates", "none", "all", 30, rate, 0, seed) for rate in RATES]
+        runs += [("rates", "none", "all", 30, rate, 0, seed) for rate in RATES if seed == 0]
         runs += [run for n in SIZES for run in of_size(n, seed)]
         runs += [("layers", "cifar", "head, then rest", n, LOW, k, seed) for n in (30, 500) for k in (1, 2, 3)]
         runs += [("speeds", "cifar", strategy, 30, LOW, 0, seed) for strategy in ("front fast", "front slow")]
