@@ -85,7 +85,7 @@ def rates(answer):
 @checker
 def longer_list(answer):
     """12.4: the chance of an alarm against 5,000 people, and the FMR for 1 % against a million.
-    Two rates of which the second is about a thousandth of what a good verifier promises.
+    Against a million people, one false match in a hundred million comparisons is what it takes.
     """
     right = (1 - (1 - 1e-4) ** 5000, -(0.99 ** (1 / 1e6) - 1))
     slips = (
