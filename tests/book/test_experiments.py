@@ -66,9 +66,26 @@ def faces(script):
     return ["part", "people", "loss", "share", "seed"], script.PLAN
 
 
+def faces(script):
+    return ["part", "people", "loss", "share", "seed"], script.PLAN
+
+
 @pytest.mark.parametrize(
     "planned",
-    [shifts, heritage, augmentation, batch_lr, defence, inversion, map_scores, map_sanity, class_maps, class_images, faces],
+    [
+        shifts,
+        heritage,
+        augmentation,
+        batch_lr,
+        defence,
+        inversion,
+        map_scores,
+        map_sanity,
+        class_maps,
+        class_images,
+        faces,
+        faces,
+    ],
 )
 def test_every_planned_run_is_stored_and_nothing_else(planned, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
