@@ -66,10 +66,6 @@ def faces(script):
     return ["part", "people", "loss", "share", "seed"], script.PLAN
 
 
-def faces(script):
-    return ["part", "people", "loss", "share", "seed"], script.PLAN
-
-
 @pytest.mark.parametrize(
     "planned",
     [
@@ -83,7 +79,6 @@ def faces(script):
         map_sanity,
         class_maps,
         class_images,
-        faces,
         faces,
     ],
 )
