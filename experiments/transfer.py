@@ -13,12 +13,14 @@ steps; "head"; "head, then rest"; "all, large" and "large head, then rest", the 
 deviation 1, about 14 times as large as torch's; "head, then rest, fixed", in which batch normalisation keeps its
 statistics throughout (above a rate of 0.03 its loss is no longer finite); "head, renewed", in which the frozen base
 normalises by the batches, as `model.train()` makes it; "front fast" and "front slow", head first, then rates that fall
-or rise fourfold from one convolution to the next, `rate` being their geometric mean. Arithmetic in training is bfloat16 with channels last.
+or rise fourfold from one convolution to the next, `rate` being their geometric mean. Arithmetic in training is
+bfloat16 with channels last.
 Measured in float32: right, of `judged` test pictures; counts, the confusion matrix row by row; loss, mean of the last
-ten steps; cka and cosine, of the new test pictures' features (what enters the head) before and after. For the parts in
-DEEPER too, on the base's seven classes: cka_old, and right answers of 1,400 test pictures by a linear probe fitted anew
-to the features of 1,400 others (old_probe) and by the base's own head put back (old_head); a row of part "base" says
-what both gave before. seconds: the processor's time of the training. weights: `digest` of the stored base.
+ten steps; cka and cosine, of the new test pictures' features (what enters the head) before and after, 0 where these
+are the same for all pictures. For the parts in DEEPER too, on the base's seven classes: cka_old, and right answers of
+1,400 test pictures by a linear probe fitted anew to the features of 1,400 others (old_probe) and by the base's own head
+put back (old_head); a row of part "base" says what both gave before. seconds: the processor's time of the training.
+weights: `digest` of the stored base.
 Results: transfer.csv. About 25 minutes of a core. A second run continues: a run that is in the file is not run again.
 With the arguments `0 2`, only every second run, beginning with the first, for two processes at once.
 """
@@ -209,15 +211,16 @@ def judged(model, before, test, losses):
     (after, scores), (old, _) = described(model, test), described(before, test)
     counts = metrics.confusion_matrix(test.labels, scores.argmax(1), len(NEW))
     row = {"right": int(counts.trace()), "judged": len(test), "counts": " ".join(map(str, counts.flatten().tolist()))}
-    row |= {"loss": round(float(np.mean(losses[-10:])), 4), "cka": round(linear_cka(old, after), 4)}
-    return row | {"cosine": round(mean_cosine(old, after), 4)}
+    row |= {"loss": round(float(np.mean(losses[-10:])), 4), "cka": alike(linear_cka, old, after)}
+    return row | {"cosine": alike(mean_cosine, old, after)}
 
 
-@cache
-def old(base):
-    """Pictures of a base's own seven classes, 1,400 to fit a probe with and 1,400 others."""
-    parts = (data.scenes(4_000, seed=seed) for seed in (2, 3)) if base == "scenes" else data.cifar10()
-    return [part(pictures, OLD).draw([200] * len(OLD), seed=0)[0] for pictures in parts]
+def alike(measure, old, after):
+    """0 for features that are the same for all pictures or not finite; a picture whose features are all 0 is left out."""
+    alive = after.isfinite().all(1) & after.any(1)
+    if not alive.any() or not after[alive].std(0).any():
+        return 0.0
+    return round(measure(old[alive], after[alive]), 4)
 
 
 def judged_on_old(model, before, spec):
@@ -227,7 +230,7 @@ def judged_on_old(model, before, spec):
     (seen, _), (after, _) = described(model, learnt), described(model, asked)
     once, own = described(before, asked)[0], before.fc(after)
     answers = probe(seen, learnt.labels, len(OLD))(after).argmax(1), own.argmax(1)
-    row = {"cka_old": round(linear_cka(once, after), 4)}
+    row = {"cka_old": alike(linear_cka, once, after)}
     row |= {name: int((a == asked.labels).sum()) for name, a in zip(("old_probe", "old_head"), answers)}
     return row | {"old_judged": len(asked)}
 
