@@ -59,8 +59,8 @@ def class_image(model, target, size=64, steps=1000, lr=0.01, l2=1e-3, noise=0.1,
                 **settings):  # fmt: skip
     """A picture with a high score S of the class, by maximising S - l2 * ||picture||^2: (pictures, values).
 
-    The defaults are the coursework's, Adam at 0.01 and 1000 steps, save for the start from weak noise in the place of
-    zeros (`noise=0`); `**SMOOTH` gives smoother pictures.
+    The defaults are the coursework's, Adam at 0.01 and 1000 steps, from weak noise, since it leaves the start open;
+    `**SMOOTH` gives smoother pictures.
     S is the class's output before a softmax, whose share could also grow by lowering the other classes.
     target: a class index, a list or tensor of N for as many pictures, or a function of the output. size: an int or
     (h, w) of the pictures, in the units that the model takes, RGB. noise: the standard deviation of normal noise to
