@@ -8,7 +8,7 @@ mode after each epoch, in float32: "training", on the first 5,000 training pictu
 pictures. seconds: the processor's time for training one epoch. Results: residual.csv. gradients: for each 3x3
 convolution, counted from the picture, the length of the loss's gradient with respect to its weights over the length of
 the weights, mean over 4 batches of training pictures in training mode, before training (epoch 0), after the first epoch
-and after the last. Results: residual_gradients.csv. About forty minutes of a core for each seed. A second run continues: a
+and after the last. Results: residual_gradients.csv. About 40 minutes of a core a seed. A second run continues: a
 run that is in the file is not run again.
 """
 
