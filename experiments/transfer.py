@@ -67,7 +67,8 @@ def plan():
         runs += [("layers", "cifar", "head, then rest", n, LOW, k, seed) for n in (30, 500) for k in (1, 2, 3)]
         runs += [("speeds", "cifar", strategy, 30, LOW, 0, seed) for strategy in ("front fast", "front slow")]
     many = (("none", "all", SCRATCH, 0), ("cifar", "head", HEAD, 4), ("cifar", "head, then rest", LOW, 0))
-    return runs + [("sizes", base, name, 5000, rate, k, seed) for seed in range(2) for base, name, rate, k in many]
+    runs += [("sizes", base, name, 5000, rate, k, seed) for seed in range(2) for base, name, rate, k in many]
+    return runs + [run for seed in (3, 4) for n in SIZES for run in of_size(n, seed)]
 
 
 def of_size(n, seed):
