@@ -9,6 +9,10 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
 
 
+def residual(script):
+    return ["network", "depth", "seed"], script.PLAN
+
+
 def shifts(script):
     columns = [*script.STANDARD, "seed"]
     return columns, [{**script.STANDARD, **variant, "seed": seed}.values() for variant, seed in script.PLAN]
@@ -80,6 +84,7 @@ def faces(script):
         class_maps,
         class_images,
         faces,
+        residual,
     ],
 )
 def test_every_planned_run_is_stored_and_nothing_else(planned, monkeypatch):
