@@ -70,6 +70,10 @@ def faces(script):
     return ["part", "people", "loss", "share", "seed"], script.PLAN
 
 
+def transfer(script):
+    return list(script.NAMES), script.plan()
+
+
 @pytest.mark.parametrize(
     "planned",
     [
@@ -85,6 +89,7 @@ def faces(script):
         class_images,
         faces,
         residual,
+        transfer,
     ],
 )
 def test_every_planned_run_is_stored_and_nothing_else(planned, monkeypatch):
