@@ -71,7 +71,7 @@ def faces(script):
 
 
 def transfer(script):
-    return list(script.NAMES), script.plan()
+    return [*script.NAMES, "weights"], [(*run, script.digest(run[1])) for run in script.plan()]
 
 
 @pytest.mark.parametrize(
