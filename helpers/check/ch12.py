@@ -32,20 +32,21 @@ def pairs(answer):
         (0, 0.16, "The half is missing: a person's pair costs d^2 / 2."),
         (0, 0.2, "The distance is squared: d^2 / 2."),
         (0, 1.1**2 / 2, "That is what strangers would cost: the first pair shows one person."),
-        (1, 1.0, "The half is missing: strangers cost max(0, m - d)^2 / 2."),
-        (1, 0.125, "That is what a person's pair would cost: the second pair shows strangers."),
+        (1, 0.64, "The half is missing: strangers cost max(0, m - d)^2 / 2."),
+        (1, 0.045, "That is with the margin 1, the default of `contrastive_loss`: here it is 1.5."),
+        (1, 0.245, "That is what a person's pair would cost: the second pair shows strangers."),
         (2, 0.005, "The maximum with 0 is missing: beyond the margin strangers cost nothing."),
         (2, 0.01, "The maximum with 0 is missing: beyond the margin strangers cost nothing."),
         (2, 1.28, "That is what a person's pair would cost: the third pair shows strangers."),
     )
-    names = ("loss of one person's pair", "loss at distance 0.5", "loss at distance 1.6")
-    return _judge(answer, names, (0.08, 0.5, 0.0), slips)
+    names = ("loss of one person's pair", "loss at distance 0.7", "loss at distance 1.6")
+    return _judge(answer, names, (0.08, 0.32, 0.0), slips)
 
 
 @checker
 def triplets(answer):
     """12.2: three triplet losses, and the mean of those that are not 0.
-    The negative that is nearer than the positive costs most; the one across the circle nothing.
+    The negative that is nearer than the positive costs most; the one at a right angle to the anchor nothing.
     """
     distance = "Those are distances: the loss takes squared ones, 2 - 2 a.b for points of length 1."
     slips = (
@@ -74,6 +75,7 @@ def rates(answer):
         (1, 0.75, "That is the share accepted: the FNMR is the share rejected."),
         (2, 0.85, "That keeps it, but a lower one does as well: the FMR does not change on the way down to it."),
         (2, 0.8, "That keeps it, but a lower one does as well."),
+        (2, 0.7, "0.7 keeps it, but is none of the twelve scores: take the lowest of those that keep it."),
         (2, 0.6, "At 0.6 the stranger who scores 0.6 is accepted, too: two of eight."),
         (3, 0.125, "There the FNMR is twice as large: lower the threshold until the two are equal."),
         (3, 0.6, "That is the threshold: give the rate that both errors have there."),
@@ -90,6 +92,7 @@ def longer_list(answer):
     right = (1 - (1 - 1e-4) ** 5000, -(0.99 ** (1 / 1e6) - 1))
     slips = (
         (0, 0.5, "K p is an approximation for small K p, and here it is 0.5: take 1 - (1 - p)^K."),
+        (0, 0.39, "Nearly: give three digits."),
         (0, 1 - right[0], "That is the chance that nobody matches."),
         (1, 0.99 ** (1 / 1e6), "That is 1 - p: the chance that one comparison raises no alarm."),
         (1, 1 - 0.01 ** (1 / 1e6), "With that rate the chance of an alarm is 99 %: which one should be 1 %?"),
@@ -120,7 +123,7 @@ def stadium(answer):
 @checker
 def hardest(answer):
     """12.6: a function (z, labels) -> the index of the nearest point of another person, for each point.
-    In a batch these are the negatives from which the most is to be learnt, unless a label is wrong.
+    In a batch these are the hardest negatives: with them alone, training may collapse to one point for all.
     """
     if not callable(answer):
         return "Give the function itself, not what it returns."
@@ -148,6 +151,8 @@ def hardest(answer):
         (squared.masked_fill(same, -1).argmax(1), "Those are the farthest ones: the easiest negatives."),
         ((z_unit @ z_unit.T).masked_fill(same, -2).argmax(1), "Cosines order points by distance only if all have "
          "length 1: here they have not."),
+        ((z @ z.T).masked_fill(same, float("-inf")).argmax(1), "The dot product orders points by distance only if all "
+         "have length 1: here they have not."),
         (squared.masked_fill(~same | torch.eye(40, dtype=torch.bool), -1).argmax(1), "Those are the farthest pictures "
          "of the same person, the hardest positives."),
     )  # fmt: skip
@@ -157,4 +162,9 @@ def hardest(answer):
         if torch.equal(given, slip):
             return hint
     wrong = int((given != expected).nonzero()[0])
+    if same[wrong, given[wrong]]:
+        return (
+            f"The answer for point {wrong} shows the same person: leave such points out, with a value that is farther "
+            "than any distance."
+        )
     return f"The answer for point {wrong} is not the nearest one of another person."

@@ -32,6 +32,18 @@ def by_cosine(z, labels):
     return (unit @ unit.T).masked_fill(labels[:, None] == labels, -2).argmax(1)
 
 
+def by_dot_product(z, labels):
+    return (z @ z.T).masked_fill(labels[:, None] == labels, -2).argmax(1)
+
+
+def short_of_all(z, labels):
+    return squared(z).masked_fill(labels[:, None] == labels, 5).argmin(1)
+
+
+def times_the_mask(z, labels):
+    return (squared(z) * (labels[:, None] != labels)).argmin(1)
+
+
 def hardest_positive(z, labels):
     same = (labels[:, None] == labels) & ~torch.eye(len(z), dtype=torch.bool)
     return squared(z).masked_fill(~same, -1).argmax(1)
@@ -57,8 +69,8 @@ STADIUM = [19, 99.96, 19 / 118.96, 0.05]
 LONGER = [1 - (1 - 1e-4) ** 5000, 1 - 0.99**1e-6]
 
 RIGHT = [
-    ("pairs", [0.08, 0.5, 0]),
-    ("pairs", torch.tensor([0.08, 0.5, 0.0])),
+    ("pairs", [0.08, 0.32, 0]),
+    ("pairs", torch.tensor([0.08, 0.32, 0.0])),
     ("triplets", [0, 0.2, 0.52, 0.36]),
     ("triplets", np.array([0, 0.2, 0.52, 0.36])),
     ("rates", [0.125, 0.25, 0.75, 0.25]),
@@ -71,13 +83,14 @@ RIGHT = [
 ]
 
 WRONG = [
-    ("pairs", [0.16, 0.5, 0], "half is missing"),
-    ("pairs", [0.2, 0.5, 0], "squared"),
-    ("pairs", [0.605, 0.5, 0], "shows one person"),
-    ("pairs", [0.08, 1.0, 0], "half is missing"),
-    ("pairs", [0.08, 0.125, 0], "shows strangers"),
-    ("pairs", [0.08, 0.5, 0.005], "maximum with 0"),
-    ("pairs", [0.08, 0.5, 1.28], "third pair shows strangers"),
+    ("pairs", [0.16, 0.32, 0], "half is missing"),
+    ("pairs", [0.2, 0.32, 0], "squared"),
+    ("pairs", [0.605, 0.32, 0], "shows one person"),
+    ("pairs", [0.08, 0.64, 0], "half is missing"),
+    ("pairs", [0.08, 0.045, 0], "margin 1, the default"),
+    ("pairs", [0.08, 0.245, 0], "shows strangers"),
+    ("pairs", [0.08, 0.32, 0.005], "maximum with 0"),
+    ("pairs", [0.08, 0.32, 1.28], "third pair shows strangers"),
     ("pairs", 0.08, "Give 3 numbers"),
     ("pairs", "text", "Give a list of 3"),
     ("triplets", [-1.4, 0.2, 0.52, 0.36], "maximum with 0"),
@@ -91,11 +104,13 @@ WRONG = [
     ("rates", [0.125, 0.125, 0.75, 0.25], "That is the FMR"),
     ("rates", [0.125, 0.75, 0.75, 0.25], "share rejected"),
     ("rates", [0.125, 0.25, 0.85, 0.25], "a lower one"),
+    ("rates", [0.125, 0.25, 0.7, 0.25], "none of the twelve"),
     ("rates", [0.125, 0.25, 0.6, 0.25], "two of eight"),
     ("rates", [0.125, 0.25, 0.75, 0.6], "That is the threshold"),
     ("rates", [0.125, 0.25, 0.75, 0.1875], "No mean"),
     ("rates", [12.5, 0.25, 0.75, 0.25], "percentage"),
     ("longer_list", [0.5, LONGER[1]], "approximation"),
+    ("longer_list", [0.39, LONGER[1]], "three digits"),
     ("longer_list", [0.607, LONGER[1]], "nobody matches"),
     ("longer_list", [LONGER[0], 0.99999999], "That is 1 - p"),
     ("longer_list", [LONGER[0], 1 - 0.01**1e-6], "99 %"),
@@ -116,6 +131,9 @@ WRONG = [
     ("hardest", nearest_of_all, "other pictures are not"),
     ("hardest", farthest, "farthest"),
     ("hardest", by_cosine, "length 1"),
+    ("hardest", by_dot_product, "dot product"),
+    ("hardest", short_of_all, "shows the same person"),
+    ("hardest", times_the_mask, "shows the same person"),
     ("hardest", hardest_positive, "hardest positives"),
     ("hardest", nearly, "point 3"),
 ]
