@@ -1,5 +1,7 @@
 """Checkers of Chapter 10, "Architectures"."""
 
+import copy
+
 import torch
 from torch import nn
 
@@ -37,6 +39,11 @@ def smaller_alexnet(answer):
         (4, 9, "conv3 has a padding of 1, which keeps the side."),
         (8, 25 * 256 * 4096, "The 4,096 biases are missing."),
         (8, 36 * 256 * 4096 + 4096, "That is for maps of 6x6: here they are smaller."),
+        (
+            8,
+            25 * 256,
+            "That is how many numbers fc6 reads; each of its 4,096 outputs has a weight for each, and a bias.",
+        ),
         (8, 5 * 256 * 4096 + 4096, "Each map has 5x5 numbers, not 5."),
     ]
     expected = [47, 23, 23, 11, 11, 11, 11, 5, 25 * 256 * 4096 + 4096]
@@ -108,8 +115,15 @@ def batch_that_fits(answer):
         (0, int(count[2]), "Two of the three: weights, gradients and momentum."),
         (0, int(count[4]), "SGD with momentum keeps one number a weight, not two (Adam would)."),
         (0, int(count[3]) + 1, "One picture too many: round down."),
-        (0, int((8e9 - 3 * VGG16) / KEPT), "float32 takes 4 bytes a number."),
+        # 61 MB a picture and 1 byte a number both come to 103
+        (
+            0,
+            int((8e9 - 3 * VGG16) / KEPT),
+            "Training keeps 73.4 MB a picture, not 61; and float32 takes 4 bytes a number.",
+        ),
         (0, int((8e9 - 12 * VGG16) / 60.95e6), "That is with the values of a forward pass; training keeps 73.4 MB."),
+        (0, int((8e9 - 12 * VGG16) / 115.2e6), "Training keeps no copies by ReLU: 73.4 MB a picture."),
+        (0, int((8 * 2**30 - 12 * VGG16) / KEPT), "The card has 8e9 bytes, not 8 times 2^30."),
     ]
     if abs(given[0] - count[3]) < 0.5 and given[0] != int(count[3]) and given[0] % 1:
         return "Half a picture does not help: round down."
@@ -188,21 +202,45 @@ def budget(model, layer):
         spent = sum(getattr(row, column) for row in rows)
         if spent > most:
             return f"It has {spent:,} {column.replace('_', '-')}; the budget is {most:,}."
-    fields, shapes = receptive_fields(model, (3, 32, 32)), _output_shapes(model)
+    fields, shapes = receptive_fields(_without_norms(model), (3, 32, 32)), _output_shapes(model)
+    layer = _name(model, layer)
     if layer not in fields or layer not in shapes:
-        return f"There is no layer {layer!r} that the picture passes; there are {', '.join(n for n in fields if n)}."
+        known = ", ".join(repr(name) for name in fields if name)
+        return f"There is no layer {layer!r} that the picture passes; their names are {known}."
     if len(shapes[layer]) != 4 or min(shapes[layer][2:]) < 4:
         return f"The maps of {layer!r} should have at least 4x4 places; its output has the shape {shapes[layer][1:]}."
     if not any(row.parameters and row.kind in ("Conv2d", "Conv1d") for row in rows):
         return "A convolutional network has convolutions."
-    if min(fields[layer].stride) == 0 or min(fields[layer].size) < 32:
+    if min(fields[layer].size) < 32:
         return f"A unit of {layer!r} sees {fields[layer].size[0]}x{fields[layer].size[1]} pixels, fewer than 32x32."
+    names, side = list(shapes), min(shapes[layer][2:])
+    for name in names[names.index(layer) + 1 :]:
+        if len(shapes[name]) == 4 and 1 < min(shapes[name][2:]) < side:
+            return f"The maps of {layer!r} are not the last: those of {name!r} come later and are smaller."
     if not _matters(model):
         return "The answer does not depend on the picture."
     return None
 
 
+def _name(model, layer):
+    """The name of a layer that is given as its name, as its number in a Sequential, or as the module itself."""
+    if isinstance(layer, nn.Module):
+        return next((name for name, module in model.named_modules() if module is layer), type(layer).__name__)
+    return str(layer) if isinstance(layer, int) else layer
+
+
+def _without_norms(model):
+    """A copy without normalisation over places, which lets a unit see all: its field is to come from the filters."""
+    model = copy.deepcopy(model)
+    for parent in list(model.modules()):
+        for name, part in list(parent.named_children()):
+            if isinstance(part, (nn.GroupNorm, nn.LayerNorm, nn.modules.instancenorm._InstanceNorm)):
+                setattr(parent, name, nn.Identity())
+    return model
+
+
 def _output_shapes(model):
+    """Name to shape, in the order in which the outputs come."""
     shapes, handles = {}, []
     for name, module in model.named_modules():
         keep = lambda m, inputs, output, name=name: shapes.update({name: tuple(getattr(output, "shape", ()))})  # noqa: E731

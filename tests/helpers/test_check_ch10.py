@@ -42,11 +42,32 @@ class Blind(nn.Module):
         return self.maps(x).sum(1, keepdim=True) * 0 + self.bias
 
 
+class Gate(nn.Module):
+    """Squeeze and excite: a factor for each map, from the means of all."""
+
+    def __init__(self, maps):
+        super().__init__()
+        self.factors = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(maps, maps, 1), nn.Sigmoid())
+
+    def forward(self, x):
+        return x * self.factors(x)
+
+
+def beside(make, strides=(1, 2, 1, 2, 1, 1, 1)):
+    """`thin` with a layer that make(16) makes behind each convolution."""
+    parts = [
+        part for layer in thin(strides=strides) for part in ([layer, make(16)] if hasattr(layer, "stride") else [layer])
+    ]
+    return nn.Sequential(*parts)
+
+
 def test_the_numbers_of_the_checkers_are_those_of_the_models():
     with torch.device("meta"):
         model = zoo.vgg16()
     assert count_parameters(model) == check.VGG16 and training_bytes(model, 224) == check.KEPT
 
+
+BY_MODULE = thin()
 
 RIGHT = [
     ("smaller_alexnet", [*SIDES, FC6]),
@@ -65,6 +86,12 @@ RIGHT = [
     ("separable", lambda C, K, F, n: [F * F * C + C + C * K + K, n * n * C * (F * F + K)]),
     ("budget", (thin(), "12")),
     ("budget", (thin(32), "13")),
+    ("budget", (thin(), 12)),
+    ("budget", (BY_MODULE, BY_MODULE[12])),
+    ("budget", (beside(nn.BatchNorm2d), "18")),
+    ("budget", (beside(lambda maps: nn.GroupNorm(4, maps)), "18")),
+    ("budget", (beside(nn.InstanceNorm2d), "19")),
+    ("budget", (beside(Gate), "19")),
 ]
 
 WRONG = [
@@ -77,6 +104,7 @@ WRONG = [
     ("smaller_alexnet", [47, 23, 23, 11, 9, 9, 9, 4, FC6], "padding of 1"),
     ("smaller_alexnet", [*SIDES, FC6 - 4096], "biases"),
     ("smaller_alexnet", [*SIDES, 37_752_832], "6x6"),
+    ("smaller_alexnet", [*SIDES, 6400], "fc6 reads"),
     ("smaller_alexnet", [*SIDES, 5 * 256 * 4096 + 4096], "5x5 numbers"),
     ("smaller_alexnet", [*SIDES[:7], 6, FC6], "side after pool5 is too large"),
     ("bottleneck", [278_528, SECOND], "two trained numbers"),
@@ -104,6 +132,9 @@ WRONG = [
     ("batch_that_fits", 87, "round down"),
     ("batch_that_fits", 86.43, "round down"),
     ("batch_that_fits", 103, "4 bytes"),
+    ("batch_that_fits", int((8e9 - 12 * check.VGG16) / 61e6), "73.4 MB a picture, not 61"),
+    ("batch_that_fits", 55, "no copies"),
+    ("batch_that_fits", 94, "2^30"),
     ("batch_that_fits", 104, "training keeps"),
     ("batch_that_fits", 12, "too small"),
     ("batch_that_fits", "many", "Give a list of 1"),
@@ -133,6 +164,10 @@ WRONG = [
     ("budget", (thin(32, (1, 1, 1, 1, 2, 2, 1)), "12"), "the budget is 10,000,000"),
     ("budget", (thin(), "15"), "at least 4x4 places"),
     ("budget", (thin(), "99"), "no layer '99'"),
+    ("budget", (thin(), 99), "names are '0', '1'"),
+    ("budget", (thin(), nn.ReLU()), "no layer 'ReLU'"),
+    ("budget", (beside(lambda maps: nn.GroupNorm(4, maps), (1, 2, 1, 2)), "10"), "fewer than 32x32"),
+    ("budget", (thin(strides=(1, 2, 1, 1, 1, 1, 1, 1, 1, 2)), "16"), "are not the last"),
     ("budget", (thin(strides=(1, 2, 1, 2)), "6"), "fewer than 32x32"),
     ("budget", (thin(strides=(2, 2, 2, 2, 1)), "9"), "at least 4x4 places"),
     ("budget", (nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)), "0"), "at least 4x4 places"),
