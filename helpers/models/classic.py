@@ -23,8 +23,9 @@ class LeNet5(nn.Sequential):
 
     def __init__(self):
         super().__init__()
-        self.c1, self.s2, self.squash2 = nn.Conv2d(1, 6, 5), _subsample(6), Squash()
-        self.c3, self.s4, self.squash4 = PartialConvolution(C3, 5), _subsample(16), Squash()
+        self.c1, self.squash1, self.s2, self.squash2 = nn.Conv2d(1, 6, 5), Squash(), _subsample(6), Squash()
+        self.c3, self.squash3 = PartialConvolution(C3, 5), Squash()
+        self.s4, self.squash4 = _subsample(16), Squash()
         self.c5, self.squash5, self.flatten = nn.Conv2d(16, 120, 5), Squash(), nn.Flatten()
         self.f6, self.squash6, self.output = nn.Linear(120, 84), Squash(), Codes(84, 10)
 
