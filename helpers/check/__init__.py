@@ -74,6 +74,31 @@ def number_hint(answer, expected, wrong=(), tolerance=1e-6):
     return f"{answer:g} is too {'large' if answer > expected else 'small'}."
 
 
+def numbers_hint(answer, names, expected, slips=(), tolerance=1e-6, relative=0.0):
+    """None if every number of the answer is right, else a hint for the first that is not, by its name.
+
+    slips: (place, number that a known slip gives, the hint for it); the nearest one counts. Two numbers are equal
+    within tolerance plus the share `relative` of the expected one.
+    """
+    numbers = as_numbers([answer] if len(names) == 1 else answer, len(names))
+    if isinstance(numbers, str):
+        return f"{numbers[:-1]}: {', '.join(names)}."
+
+    def equal(number, other):
+        return abs(number - other) <= tolerance + relative * abs(other)
+
+    for place, (name, given, right) in enumerate(zip(names, numbers, expected, strict=True)):
+        if equal(given, right):
+            continue
+        known = [(slip, hint) for where, slip, hint in slips if where == place and equal(given, slip)]
+        if known:
+            return min(known, key=lambda pair: abs(given - pair[0]))[1]
+        if 0 < right < 1 and equal(given / 100, right):
+            return f"The {name} is a percentage: give a share between 0 and 1."
+        return f"The {name} is too {'large' if given > right else 'small'}."
+    return None
+
+
 def _holds_nan(answer):
     if isinstance(answer, dict):
         return any(map(_holds_nan, answer.values()))

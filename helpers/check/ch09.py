@@ -4,38 +4,9 @@ import math
 
 import torch
 
-from helpers.check import checker
+from helpers.check import as_numbers, checker, numbers_hint
 from helpers.data import HERITAGE_COUNTS
 from helpers.metrics import calibration_error
-
-
-def _numbers(answer, names):
-    """(list of floats, None), or (None, hint) where there are not as many as names."""
-    try:
-        numbers = [float(number) for number in answer]
-    except (TypeError, ValueError):
-        return None, f"Give a list of {len(names)}: {', '.join(names)}."
-    if len(numbers) != len(names):
-        return None, f"Give {len(names)} numbers, not {len(numbers)}: {', '.join(names)}."
-    return numbers, None
-
-
-def _judge(answer, names, expected, slips=(), tolerance=6e-4):
-    """None if every number is right, else a hint; slips: (place, number of a known slip, its hint)."""
-    numbers, hint = _numbers(answer, names)
-    if hint:
-        return hint
-    for place, (name, given, right) in enumerate(zip(names, numbers, expected)):
-        if abs(given - right) <= tolerance:
-            continue
-        near = [(abs(given - slip), words) for where, slip, words in slips if where == place]
-        distance, words = min(near, default=(math.inf, ""))
-        if distance <= tolerance:
-            return words
-        if abs(given - 100 * right) <= 100 * tolerance:
-            return f"The {name} is a percentage: give a share between 0 and 1."
-        return f"The {name} is too {'large' if given > right else 'small'}."
-    return None
 
 
 @checker
@@ -57,7 +28,7 @@ def averages(answer):
     )
     names = ("accuracy", "macro precision", "macro recall", "macro F1")
     expected = (0.74, (0.75 + 0.5 + 40 / 52) / 3, 0.65, (0.75 + 8 / 18 + 80 / 102) / 3)
-    return _judge(answer, names, expected, slips)
+    return numbers_hint(answer, names, expected, slips, 6e-4)
 
 
 @checker
@@ -79,7 +50,7 @@ def laziest(answer):
         (3, -math.log(most), "That is the loss of a column alone: average over the pictures of all classes."),
     )
     names = ("accuracy", "macro recall", "macro F1", "cross-entropy")
-    return _judge(answer, names, (most, 0.1, 0.2 * most / (1 + most), entropy), slips)
+    return numbers_hint(answer, names, (most, 0.1, 0.2 * most / (1 + most), entropy), slips, 6e-4)
 
 
 @checker
@@ -97,7 +68,7 @@ def elsewhere(answer):
               enumerate(shares)]  # fmt: skip
     slips += [(1, 407 * 0.95 / (407 * 0.95 + 10_235 * 0.05), "The false alarms come from the other 9,828 pictures.")]
     names = ("precision at one half", "precision in the heritage set", "precision at one in a hundred")
-    return _judge(answer, names, expected, slips)
+    return numbers_hint(answer, names, expected, slips, 6e-4)
 
 
 @checker
@@ -159,9 +130,9 @@ def difference(answer):
     """9.5: the bootstrap interval of the difference of two accuracies on the same pictures.
     It does not reach 0, although the two networks' own intervals overlap.
     """
-    numbers, hint = _numbers(answer, ("low", "high"))
-    if hint:
-        return hint
+    numbers = as_numbers(answer, 2)
+    if isinstance(numbers, str):
+        return numbers
     low, high = numbers
     if abs(low - 0.77) < 0.6 and abs(high - 5.23) < 0.8:
         return "Those are percentage points: give shares between -1 and 1."
@@ -197,7 +168,7 @@ def lowest_threshold(answer):
         (2, 2 / 3, "That is the precision: recall divides by all apses."),
         (2, 0.5, "Recall divides by the four apses, not by the eight pictures."),
     )
-    return _judge(answer, ("threshold", "precision", "recall"), (0.45, 2 / 3, 1), slips, tolerance=4e-3)
+    return numbers_hint(answer, ("threshold", "precision", "recall"), (0.45, 2 / 3, 1), slips, 4e-3)
 
 
 @checker
@@ -222,12 +193,10 @@ def larger(answer):
             (i, rest - 1024 * 2049 + 1024 * (inputs + 1), "The dense layer of 2048 units is missing."),
         ]  # fmt: skip
     names = ("number at 64x64", "number at 128x128")
-    numbers, hint = _numbers(answer, names)
-    if hint:
-        return hint
-    if all(abs(given - right) < 0.5 for given, right in zip(numbers, reversed(expected))):
+    numbers = as_numbers(answer, 2)
+    if not isinstance(numbers, str) and max(abs(n - e) for n, e in zip(numbers, reversed(expected))) < 0.5:
         return "The two are exchanged: 64x64 comes first."
-    return _judge(numbers, names, expected, slips, tolerance=4)  # float32 keeps such a number to 4
+    return numbers_hint(answer, names, expected, slips, 4)  # float32 keeps such a number to 4
 
 
 @checker

@@ -5,21 +5,11 @@ import copy
 import torch
 from torch import nn
 
-from helpers.check import as_numbers, checker
+from helpers.check import as_numbers, checker, numbers_hint
 from helpers.costs import layer_costs
 from helpers.receptive import receptive_fields
 
 VGG16, KEPT = 138_357_544, 73_355_264
-
-
-def _first_hint(given, names, expected, slips=(), tolerance=0.5):
-    """None if every number is right; slips: (place, number, hint)."""
-    for place, (number, name, right) in enumerate(zip(given, names, expected)):
-        if abs(number - right) <= tolerance:
-            continue
-        near = [hint for where, slip, hint in slips if where == place and abs(number - slip) <= tolerance]
-        return near[0] if near else f"The {name} is too {'large' if number > right else 'small'}."
-    return None
 
 
 @checker
@@ -27,9 +17,6 @@ def smaller_alexnet(answer):
     """10.1: sides of the maps of AlexNet for pictures of 195x195, and the parameters of fc6.
     The convolutions do not care about the picture's size; the first dense layer does.
     """
-    given = as_numbers(answer, 9)
-    if isinstance(given, str):
-        return given + " Eight sides, then the parameters of fc6."
     names = [f"side after {name}" for name in "conv1 pool1 conv2 pool2 conv3 conv4 conv5 pool5".split()]
     slips = [
         (0, 48, "The last window must fit: (195 - 11) / 4 is 46, and one more place."),
@@ -47,7 +34,7 @@ def smaller_alexnet(answer):
         (8, 5 * 256 * 4096 + 4096, "Each map has 5x5 numbers, not 5."),
     ]
     expected = [47, 23, 23, 11, 11, 11, 11, 5, 25 * 256 * 4096 + 4096]
-    return _first_hint(given, [*names, "number of parameters of fc6"], expected, slips)
+    return numbers_hint(answer, [*names, "number of parameters of fc6"], expected, slips, 0.5)
 
 
 @checker
@@ -55,9 +42,6 @@ def bottleneck(answer):
     """10.2: trainable parameters of a bottleneck of ResNet-50, and of one that changes sides and maps.
     More than a third of the second block's parameters lie on its shortcut.
     """
-    given = as_numbers(answer, 2)
-    if isinstance(given, str):
-        return given + " The two blocks' numbers."
     blocks = ((512, 128, 512, 0), (512, 256, 1024, 512 * 1024))
     slips, expected = [], []
     for i, (C, M, K, shortcut) in enumerate(blocks):
@@ -73,7 +57,7 @@ def bottleneck(answer):
             (i, weights + 2 * (2 * M + K), "The shortcut's convolution has a normalisation, too."),
         ]
     slips.append((1, expected[1] - expected[0], "Give the second block's own number, not the difference."))
-    return _first_hint(given, ("first block's number", "second block's number"), expected, slips)
+    return numbers_hint(answer, ("first block's number", "second block's number"), expected, slips, 0.5)
 
 
 @checker
@@ -81,23 +65,15 @@ def eleven(answer):
     """10.3: how many 3x3 layers see 11x11 pixels, and their share of its weights.
     Fewer than two fifths of the weights, and five non-linearities.
     """
-    given = as_numbers(answer, 2)
-    if isinstance(given, str):
-        return given + " The number of layers, then the share."
     slips = [
         (0, 4, "Four layers see 9x9: each adds 2 to a field that begins with 1."),
         (0, 3, "Three layers see 7x7."),
         (0, 11 / 3, "Fields do not multiply: each layer with stride 1 adds F - 1 = 2 pixels."),
+        (1, 9 / 121, "That is one layer's share: there are five."),
+        (1, 121 / 45, "That is 11x11 over the stack: give the stack over 11x11."),
+        (1, 15 / 11, "Weights go with the area of a filter: 3x3 = 9 against 121."),
     ]
-    if hint := _first_hint(given[:1], ["number of layers"], [5], slips, 1e-3):
-        return hint
-    slips = [
-        (0, 9 / 121, "That is one layer's share: there are five."),
-        (0, 121 / 45, "That is 11x11 over the stack: give the stack over 11x11."),
-        (0, 15 / 11, "Weights go with the area of a filter: 3x3 = 9 against 121."),
-        (0, 37.2, "Give a share between 0 and 1."),
-    ]
-    return _first_hint(given[1:], ["share"], [45 / 121], slips, 2e-3)
+    return numbers_hint(answer, ("number of layers", "share"), (5, 45 / 121), slips, 2e-3)
 
 
 @checker
@@ -127,7 +103,7 @@ def batch_that_fits(answer):
     ]
     if abs(given[0] - count[3]) < 0.5 and given[0] != int(count[3]) and given[0] % 1:
         return "Half a picture does not help: round down."
-    return _first_hint(given, ["number of pictures"], [int(count[3])], slips, 0.4)
+    return numbers_hint(given, ["number of pictures"], [int(count[3])], slips, 0.4)
 
 
 @checker
@@ -135,9 +111,6 @@ def two_fields(answer):
     """10.5: the receptive field after two residual blocks, and that of the shortest way.
     The field is that of the longest way; but information may take the short one.
     """
-    given = as_numbers(answer, 2)
-    if isinstance(given, str):
-        return given + " The field, then that of the shortest way."
     slips = [
         (0, 27, "There are four layers, and behind two strides of 2 units are 4 pixels apart: each layer adds 8."),
         (0, 19, "There are four layers, and behind two strides of 2 units are 4 pixels apart: each layer adds 8."),
@@ -148,7 +121,7 @@ def two_fields(answer):
         (1, 9, "The pooling's 3 units are 2 pixels apart: it adds 4."),
         (1, 27, "Both blocks can be passed."),
     ]
-    return _first_hint(given, ("field", "shortest way's window"), (43, 11), slips)
+    return numbers_hint(answer, ("field", "shortest way's window"), (43, 11), slips, 0.5)
 
 
 @checker
@@ -162,9 +135,6 @@ def separable(answer):
         given = answer(C, K, F, n)
         if given is ... or given is None:
             return "The function returns nothing yet: replace the ... in it."
-        numbers = as_numbers(given, 2)
-        if isinstance(numbers, str):
-            return numbers + " Parameters, then multiply-adds."
         weights, work = F * F * C + C * K, (F * F * C + C * K) * n * n
         slips = [
             (0, weights, "Both convolutions have biases: C and K of them."),
@@ -181,7 +151,7 @@ def separable(answer):
         ]
         names = (f"number of parameters for C={C}, K={K}, F={F}, n={n}",)
         names += (f"number of multiply-adds for C={C}, K={K}, F={F}, n={n}",)
-        if hint := _first_hint(numbers, names, (weights + C + K, work), slips):
+        if hint := numbers_hint(given, names, (weights + C + K, work), slips, 0.5):
             return hint
     return None
 

@@ -2,19 +2,13 @@
 
 import math
 
-from helpers.check import as_numbers, checker, number_hint
+from helpers.check import as_numbers, checker, numbers_hint
 
 
-def _judge(answer, names, expected, slips=(), tolerance=1e-3):
-    """None if every number is right, else a hint; slips: (place, number of a known slip, its hint)."""
-    given = as_numbers(answer, len(expected))
-    if isinstance(given, str):
-        return given
-    for place, (name, number, right) in enumerate(zip(names, given, expected)):
-        known = [(slip, hint) for where, slip, hint in slips if where == place]
-        if hint := number_hint(number, right, known, tolerance):
-            return f"{name}: {hint}"
-    return None
+def _judge(answer, names, expected, slips, tolerance=2e-3):
+    """`numbers_hint` whose hints begin with the number's name."""
+    named = [(place, slip, f"{names[place]}: {hint}") for place, slip, hint in slips]
+    return numbers_hint(answer, names, expected, named, tolerance)
 
 
 @checker
@@ -28,7 +22,7 @@ def trained(answer):
     slips += [(1, 3 * 25_088 + 3, "classifier.6 is the last of three dense layers: its inputs are 4,096.")]
     slips += [(2, 3 * 25_088 + 3, "there is a layer of 256 units in between.")]
     slips += [(2, 256 * 25_089, "the layer of three is missing.")]
-    return _judge(answer, "abc", [1539, 12_291, 256 * 25_089 + 771], slips, 0.5)
+    return _judge(answer, ("(a)", "(b)", "(c)"), [1539, 12_291, 256 * 25_089 + 771], slips, 0.5)
 
 
 @checker
@@ -75,7 +69,7 @@ def alike(answer):
         (3, 1, "that is CKA; the cosine is taken picture by picture."),
         (3, 0, "the last picture counts as well."),
     ]
-    return _judge(answer, ("(a)", "(b)", "(c)", "mean cosine"), [1, 1, lost, 1 / 3], slips, 2e-3)
+    return _judge(answer, ("(a)", "(b)", "(c)", "mean cosine"), [1, 1, lost, 1 / 3], slips)
 
 
 @checker

@@ -2,25 +2,7 @@
 
 import torch
 
-from helpers.check import as_numbers, checker
-
-
-def _judge(answer, names, expected, slips=(), relative=5e-3):
-    """None if every number is right, else a hint; slips: (place, number of a known slip, its hint)."""
-    numbers = as_numbers([answer] if isinstance(answer, (int, float)) else answer, len(names))
-    if isinstance(numbers, str):
-        return f"{numbers[:-1]}: {', '.join(names)}."
-    for place, (name, given, right) in enumerate(zip(names, numbers, expected)):
-        near = relative * abs(right) + 1e-12
-        if abs(given - right) <= near:
-            continue
-        for where, slip, words in slips:
-            if where == place and abs(given - slip) <= relative * abs(slip) + 1e-12:
-                return words
-        if abs(given - 100 * right) <= 100 * near:
-            return f"The {name} is a percentage: give a share between 0 and 1."
-        return f"The {name} is too {'large' if given > right else 'small'}."
-    return None
+from helpers.check import checker, numbers_hint
 
 
 @checker
@@ -40,7 +22,7 @@ def pairs(answer):
         (2, 1.28, "That is what a person's pair would cost: the third pair shows strangers."),
     )
     names = ("loss of one person's pair", "loss at distance 0.7", "loss at distance 1.6")
-    return _judge(answer, names, (0.08, 0.32, 0.0), slips)
+    return numbers_hint(answer, names, (0.08, 0.32, 0.0), slips, 1e-12, 5e-3)
 
 
 @checker
@@ -58,7 +40,7 @@ def triplets(answer):
         (3, 0.72, "That is the sum: divide by how many are not 0."),
     )
     names = ("loss of the first negative", "loss of the second negative", "loss of the third negative", "mean")
-    return _judge(answer, names, (0.0, 0.2, 0.52, 0.36), slips)
+    return numbers_hint(answer, names, (0.0, 0.2, 0.52, 0.36), slips, 1e-12, 5e-3)
 
 
 @checker
@@ -81,7 +63,8 @@ def rates(answer):
         (3, 0.6, "That is the threshold: give the rate that both errors have there."),
         (3, 0.1875, "No mean is needed: at one of the scores the two rates are equal."),
     )
-    return _judge(answer, ("FMR", "FNMR", "threshold", "equal error rate"), (0.125, 0.25, 0.75, 0.25), slips)
+    names = ("FMR", "FNMR", "threshold", "equal error rate")
+    return numbers_hint(answer, names, (0.125, 0.25, 0.75, 0.25), slips, 1e-12, 5e-3)
 
 
 @checker
@@ -97,7 +80,7 @@ def longer_list(answer):
         (1, 0.99 ** (1 / 1e6), "That is 1 - p: the chance that one comparison raises no alarm."),
         (1, 1 - 0.01 ** (1 / 1e6), "With that rate the chance of an alarm is 99 %: which one should be 1 %?"),
     )
-    return _judge(answer, ("chance against 5,000", "false match rate"), right, slips, relative=7e-3)
+    return numbers_hint(answer, ("chance against 5,000", "false match rate"), right, slips, 1e-12, 7e-3)
 
 
 @checker
@@ -117,7 +100,7 @@ def stadium(answer):
         (3, 1.0, "That is how many of the 20 are missed: give the chance for one of them."),
     )
     names = ("number of right alarms", "number of false alarms", "share that is right", "chance to pass")
-    return _judge(answer, names, (right, false, right / (right + false), 0.05), slips)
+    return numbers_hint(answer, names, (right, false, right / (right + false), 0.05), slips, 1e-12, 5e-3)
 
 
 @checker

@@ -91,7 +91,7 @@ WRONG = [
     ("pairs", [0.08, 0.245, 0], "shows strangers"),
     ("pairs", [0.08, 0.32, 0.005], "maximum with 0"),
     ("pairs", [0.08, 0.32, 1.28], "third pair shows strangers"),
-    ("pairs", 0.08, "Give 3 numbers"),
+    ("pairs", 0.08, "Give a list of 3 numbers"),
     ("pairs", "text", "Give a list of 3"),
     ("triplets", [-1.4, 0.2, 0.52, 0.36], "maximum with 0"),
     ("triplets", [0, 0, 0.32, 0.36], "margin is missing"),
