@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers import augment
-from helpers.train import adam, floats
-from helpers.watch import watching
+from helpers.arguments import described, whole
+from helpers.train import adam, floats, logits
 
 
 class Roc(NamedTuple):
@@ -24,12 +24,15 @@ class Embedder(nn.Sequential):
     """A picture (N, 3, size, size) in [0, 1] becomes a point (N, dimensions) of length 1: four convolutions, the first
     three with stride 2, each with batch normalisation and ReLU, then a dense layer.
 
-    Raises ValueError for a size below 16. Source: Chapter 12, "A point for each face".
+    channels: the numbers of filters, at least three. Raises ValueError for fewer, a size below 16 and no dimensions.
+    Source: Chapter 12, "A point for each face".
     """
 
     def __init__(self, dimensions=32, size=48, channels=(16, 32, 64, 64)):
-        if size < 16:
+        if whole("size", size) < 16:
             raise ValueError(f"size must be at least 16 pixels for three strides of 2, got {size}")
+        if len(channels) < 3:
+            raise ValueError(f"channels must be at least three numbers, for three strides of 2, got {channels}")
         super().__init__()
         for i, (before, after) in enumerate(zip((3, *channels), channels)):
             kernel, stride = 3 if i else 5, 2 if i < 3 else 1
@@ -37,20 +40,15 @@ class Embedder(nn.Sequential):
             self.add_module(f"norm{i + 1}", nn.BatchNorm2d(after))
             self.add_module(f"relu{i + 1}", nn.ReLU())
         self.flatten = nn.Flatten()
-        self.fc = nn.Linear(channels[-1] * math.ceil(size / 8) ** 2, dimensions)
+        self.fc = nn.Linear(channels[-1] * math.ceil(size / 8) ** 2, whole("dimensions", dimensions, 1))
 
     def forward(self, x):
         return F.normalize(super().forward(x - 0.5))
 
 
-@torch.no_grad()
 def embed(model, pictures, batch_size=200):
-    """The model's points (N, dimensions) for the pictures of an ImageSet, on the CPU; each layer's mode is restored."""
-    if not len(pictures):
-        raise ValueError("there are no pictures to embed")
-    like = next(model.parameters())
-    with watching(model):
-        return torch.cat([model(floats(part).to(like)).cpu() for part in pictures.images.split(batch_size)])
+    """The model's points (N, dimensions) for the pictures of an ImageSet: its outputs, as `helpers.train.logits`."""
+    return logits(model, pictures, batch_size=batch_size)
 
 
 def contrastive_loss(distances, same, margin=1.0):
@@ -75,23 +73,23 @@ def squared_distances(z):
 
 
 def batch_contrastive(z, labels, margin=1.0):
-    """Mean contrastive loss over the pairs of one person, plus the mean over its pairs of two: z (N, D), labels (N,).
+    """Mean contrastive loss over the pairs of one person, plus the mean over the pairs of two: z (N, D), labels (N,).
 
-    Source: Chapter 12, "Pairs".
+    A kind of which the batch has no pair costs 0. Raises ValueError for other shapes. Source: Chapter 12, "Pairs".
     """
+    same, other = _partners(z, labels)
     distances = (squared_distances(z) + 1e-12).sqrt()  # or the slope of the root at 0 would be infinite
-    same, other = _partners(labels)
     loss = contrastive_loss(distances, same, margin)
-    return loss[same].mean() + loss[other].mean()
+    return sum(loss[kind].sum() / kind.sum().clamp(min=1) for kind in (same, other))
 
 
 def batch_triplet(z, labels, margin=0.2):
     """Mean triplet loss of all triplets of a batch that do not have loss 0 already: points (N, D), labels (N,).
 
-    A batch without such a triplet has loss 0. Source: Chapter 12, "Triplets".
+    A batch without such a triplet has loss 0. Raises ValueError for other shapes. Source: Chapter 12, "Triplets".
     """
+    same, other = _partners(z, labels)
     squared = squared_distances(z)
-    same, other = _partners(labels)
     anchor, positive = same.nonzero(as_tuple=True)
     loss = triplet_loss(squared[anchor, positive][:, None], squared[anchor], margin) * other[anchor]
     return loss.sum() / (loss > 0).sum().clamp(min=1)
@@ -100,8 +98,11 @@ def batch_triplet(z, labels, margin=0.2):
 def people_batches(labels, steps, people=64, seed=0):
     """Yield `steps` batches of rows (2 * people,): two pictures each of people drawn at random, different ones where a
     person has two, else the only one twice; where there are fewer people than asked for, all of them.
+
+    labels: (N,), a whole number for each person. Raises ValueError for fewer than one of people.
     """
-    order, counts = labels.argsort(stable=True), torch.bincount(labels)
+    whole("people", people, 1)
+    order, counts = labels.argsort(stable=True), labels.unique(return_counts=True)[1]
     start, generator = counts.cumsum(0) - counts, torch.Generator().manual_seed(seed)
     for _ in range(steps):
         who = torch.randperm(len(counts), generator=generator)[:people]
@@ -120,8 +121,10 @@ def train_embedder(model, pictures, loss=batch_triplet, steps=400, people=64, lr
     """Train on batches of two pictures each of some people; returns each step's loss, leaves the model in eval mode.
 
     loss: a function (points, labels) -> loss; change: an augmentation (batch, generator) -> batch; the learning rate
-    rises to lr and falls again. Raises ValueError for a set of one person. Source: Chapter 12, "Triplets".
+    rises to lr and falls again. Raises ValueError for a set of one person, for fewer than two people a batch, and
+    for steps below 1. Source: Chapter 12, "Triplets".
     """
+    whole("steps", steps, 1), whole("people", people, 2)
     if len(pictures.labels.unique()) < 2:
         raise ValueError("pictures of at least two people are needed")
     generator, optimizer, losses = torch.Generator().manual_seed(seed), adam(model, lr), []
@@ -139,7 +142,11 @@ def train_embedder(model, pictures, loss=batch_triplet, steps=400, people=64, lr
 
 
 def pair_scores(z, labels):
-    """(scores, same) of all pairs of pictures: the cosines (P,) of points of length 1, and bools (P,): one person?"""
+    """(scores, same) of all pairs of pictures: the cosines (P,) of points of length 1, and bools (P,): one person?
+
+    z: (N, D), labels: (N,). Raises ValueError for other shapes.
+    """
+    _check_points(z, labels)
     first, second = torch.triu_indices(len(z), len(z), 1)
     return (z @ z.T)[first, second], labels[first] == labels[second]
 
@@ -150,9 +157,7 @@ def roc(scores, same):
     scores, same: (P,), numbers and bools. Raises ValueError for other shapes, a score of nan, and pairs of one kind
     only. Source: Chapter 12, "One threshold, two errors".
     """
-    _check_pairs(scores, same, "scores")
-    if scores.isnan().any() or same.all() or not same.any():
-        raise ValueError("scores must be numbers, with pairs of one person and pairs of two")
+    _check_scores(scores, same)
     scores, order = scores.double().sort(descending=True)
     last = torch.cat([scores[1:] != scores[:-1], torch.tensor([True])])  # equal scores are accepted together
     accepted = [kind[order].double().cumsum(0)[last] / kind.sum() for kind in (~same, same)]
@@ -163,8 +168,9 @@ def error_rates(scores, same, threshold):
     """(false match rate, false non-match rate) of accepting the pairs whose score is at least the threshold.
 
     The first is the share of strangers' pairs accepted, the second the share of one person's pairs rejected.
+    Raises ValueError as `roc`.
     """
-    _check_pairs(scores, same, "scores")
+    _check_scores(scores, same)
     accepted = scores >= threshold
     return accepted[~same].double().mean().item(), (~accepted)[same].double().mean().item()
 
@@ -184,8 +190,11 @@ def equal_error_rate(scores, same):
 def threshold_for(scores, same, false_match):
     """The lowest threshold, one of the scores, at which at most the given share of strangers' pairs is accepted.
 
-    Raises ValueError where even the highest score of all accepts more. Source: Chapter 12, "Other people".
+    Raises ValueError where even the highest score of all accepts more, for what is no share from 0 to 1, and as `roc`.
+    Source: Chapter 12, "Other people".
     """
+    if not 0 <= false_match <= 1:
+        raise ValueError(f"false_match must be a share from 0 to 1, got {false_match}")
     thresholds, rates, _ = roc(scores, same)
     if rates[0] > false_match:
         raise ValueError(f"no threshold has a false match rate of {false_match} or less")
@@ -199,24 +208,39 @@ def none_drawn(marked, total, drawn):
     marked or drawn than there are. Source: Chapter 12, "One against K".
     """
     marked, total, drawn = (torch.as_tensor(n, dtype=torch.float64) for n in (marked, total, drawn))
-    if (marked > total).any() or (drawn > total).any() or (marked < 0).any() or (drawn < 0).any():
+    if not all(((0 <= n) & (n <= total)).all() for n in (marked, drawn)):
         raise ValueError("marked and drawn must lie between 0 and total")
-    left = total - marked - drawn
-    chance = (log_choose(total - marked, drawn) - log_choose(total, drawn)).exp()
-    return torch.where(left < 0, 0.0, chance)
+    return (log_choose(total - marked, drawn) - log_choose(total, drawn)).exp()
 
 
 def log_choose(n, k):
-    """The logarithm of n! / (k! (n - k)!), -inf or nan where k is larger than n."""
-    return torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma((n - k).clamp(min=0) + 1)
+    """The logarithm of n! / (k! (n - k)!), -inf where k is larger than n: float tensors of any shape."""
+    chosen = torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma((n - k).clamp(min=0) + 1)
+    return torch.where(k > n, -math.inf, chosen)
 
 
-def _partners(labels):
+def _partners(z, labels):
     """(same, other), bools (N, N): pairs of different pictures of one person, pairs of two people."""
+    _check_points(z, labels)
     equal = labels[:, None] == labels
     return equal & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), ~equal
 
 
+def _check_points(z, labels):
+    if z.ndim != 2 or labels.shape != z.shape[:1]:
+        raise ValueError(f"points must be (N, D) with labels (N,), got {tuple(z.shape)} and {tuple(labels.shape)}")
+
+
 def _check_pairs(values, same, name):
+    if not (torch.is_tensor(values) and torch.is_tensor(same)):
+        raise ValueError(f"{name} and same must be tensors, got {described(values)} and {described(same)}")
     if values.shape != same.shape or same.dtype != torch.bool:
         raise ValueError(f"{tuple(values.shape)} {name} need as many bools, got {same.dtype} {tuple(same.shape)}")
+
+
+def _check_scores(scores, same):
+    _check_pairs(scores, same, "scores")
+    if scores.ndim != 1:
+        raise ValueError(f"scores must be (P,), one for each pair, got {tuple(scores.shape)}")
+    if scores.isnan().any() or same.all() or not same.any():
+        raise ValueError("scores must be numbers, with pairs of one person and pairs of two")

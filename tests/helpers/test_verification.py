@@ -1,5 +1,7 @@
 """Losses, curves and rates against torch, scikit-learn and scipy, and by hand."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -62,6 +64,13 @@ def test_batch_contrastive_is_the_loop_over_all_pairs():
     assert verification.batch_contrastive(z, labels).item() == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("labels, costs", [([0, 0, 0], 0.5), ([0, 1, 2], 0.0)])
+def test_contrastive_pairs_of_one_kind_only(labels, costs):
+    """Three points at distances of 1: margin 1 costs strangers nothing, and what is missing costs nothing either."""
+    z = torch.eye(3) / 2**0.5
+    assert verification.batch_contrastive(z, torch.tensor(labels)).item() == pytest.approx(costs, abs=1e-6)
+
+
 @pytest.mark.parametrize("loss", [verification.batch_triplet, verification.batch_contrastive])
 def test_gradients_are_finite_for_equal_points(loss):
     z = torch.ones(6, 3, requires_grad=True)
@@ -109,6 +118,12 @@ def test_threshold_for_is_the_lowest_that_keeps_the_promise(ties):
     assert verification.error_rates(scores.double(), same, max(lower))[0] > 0.05
 
 
+def test_log_choose_is_the_logarithm_of_the_binomial():
+    n, k = torch.tensor([5.0, 5.0, 5.0, 2.0]), torch.tensor([0.0, 2.0, 5.0, 5.0])
+    expected = torch.tensor([1.0, 10.0, 1.0, 0.0]).log()  # none of five out of two: minus infinity
+    torch.testing.assert_close(verification.log_choose(n, k), expected)
+
+
 def test_none_drawn_is_the_hypergeometric_distributions():
     for marked, total, drawn in ((0, 10, 4), (3, 10, 4), (7, 10, 4), (10, 10, 1), (5, 1999, 1000), (2, 9, 0)):
         expected = stats.hypergeom.pmf(0, total, marked, drawn)
@@ -124,10 +139,39 @@ def test_batches_hold_two_pictures_each_of_different_people():
         assert ((first == second) == torch.isin(labels[first], single)).all()
 
 
+def test_labels_may_begin_anywhere_and_leave_numbers_out():
+    labels = torch.tensor([2, 2, 5, 5, 9])
+    for rows in verification.people_batches(labels, 20, people=10):
+        first, second = rows.split(3)
+        assert sorted(labels[first].tolist()) == [2, 5, 9] and torch.equal(labels[first], labels[second])
+
+
+def test_batches_repeat_with_their_seed():
+    labels = torch.arange(40) // 4
+    runs = [torch.stack(list(verification.people_batches(labels, 5, 4, seed))) for seed in (1, 1, 2)]
+    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
+
+
 def test_every_pair_of_a_person_is_drawn():
     labels = torch.tensor([0, 0, 0, 1, 1])
     pairs = {tuple(sorted(rows[[0, 2]].tolist())) for rows in verification.people_batches(labels, 200, people=2)}
     assert pairs == {(0, 1), (0, 2), (1, 2), (3, 4)}
+
+
+def test_pair_scores_by_hand():
+    z = F.normalize(torch.tensor([[1.0, 0], [0, 1], [1, 1]]))
+    scores, same = verification.pair_scores(z, torch.tensor([0, 1, 0]))
+    torch.testing.assert_close(scores, torch.tensor([0, 0.5**0.5, 0.5**0.5]))
+    assert same.tolist() == [False, True, False]
+
+
+def test_points_are_those_of_the_model_in_eval_mode_for_any_batch_size():
+    model, drawn = verification.Embedder(8, size=32), faces.faces(3, 2, 32)
+    model(drawn.floats())  # statistics that are not those of a batch
+    with torch.no_grad():
+        expected = copy.deepcopy(model).eval()(drawn.floats())
+    for batch_size in (4, 200):
+        torch.testing.assert_close(verification.embed(model, drawn, batch_size), expected)
 
 
 def test_points_have_length_one_and_modes_are_restored():
@@ -159,7 +203,24 @@ def test_training_brings_one_persons_pictures_together():
             lambda: verification.threshold_for(torch.tensor([0.9, 0.1]), torch.tensor([False, True]), 0.5),
             "no threshold",
         ),
+        (lambda: verification.roc([0.9], [True]), "scores and same must be tensors, got list and list"),
+        (lambda: verification.roc(torch.rand(2, 2), torch.eye(2) > 0), r"\(P,\), one for each pair, got \(2, 2\)"),
+        (lambda: verification.error_rates(torch.rand(2), torch.tensor([True, True]), 0.5), "pairs of two"),
+        (lambda: verification.threshold_for(*random_pairs(0), float("nan")), "share from 0 to 1, got nan"),
+        (lambda: verification.threshold_for(*random_pairs(0), 5), "share from 0 to 1, got 5"),
+        (lambda: verification.pair_scores(torch.eye(3), torch.arange(2)), r"labels \(N,\), got \(3, 3\) and \(2,\)"),
+        (lambda: verification.batch_triplet(torch.eye(3), torch.arange(2)), r"labels \(N,\)"),
+        (lambda: verification.batch_contrastive(torch.eye(3), torch.eye(3)), r"labels \(N,\)"),
+        (lambda: next(verification.people_batches(torch.arange(3), 1, people=0)), "people must be .* least 1, got 0"),
+        (lambda: verification.Embedder(channels=(4, 8)), r"at least three numbers.*got \(4, 8\)"),
+        (lambda: verification.Embedder(0), "dimensions must be .* at least 1, got 0"),
+        (lambda: verification.Embedder(size=20.5), "size must be a whole number"),
+        (lambda: verification.train_embedder(verification.Embedder(), faces.faces(2, 1), people=1), "least 2, got 1"),
+        (lambda: verification.train_embedder(verification.Embedder(), faces.faces(2, 1), steps=0), "least 1, got 0"),
+        (lambda: verification.none_drawn(float("nan"), 2, 1), "between 0 and total"),
         (lambda: verification.none_drawn(3, 2, 1), "between 0 and total"),
+        (lambda: verification.none_drawn(1, 2, 3), "between 0 and total"),
+        (lambda: verification.none_drawn(1, 2, -1), "between 0 and total"),
         (lambda: verification.train_embedder(verification.Embedder(), faces.faces(1, 3)), "two people"),
     ],
 )
