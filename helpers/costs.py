@@ -6,6 +6,7 @@ Source: Chapter 10, "Counting by machine".
 
 import copy
 import math
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -21,10 +22,10 @@ class LayerCost(NamedTuple):
     """One call of a layer, or of a function that a module calls itself, for one picture.
 
     input, output: shapes without the batch, such as (64, 56, 56); of several tensors, a tuple of shapes. parameters: at
-    the layer's first call only, so that the column adds up to the model's. multiply_adds: those of convolutions and
-    dense layers, a product and its addition counting once, biases not, products with the zeros of a padding counting;
-    0 for everything else. activations: numbers written to new memory; 0 for what works in place or only looks at the
-    same memory in another way.
+    the first call that uses them only, so that the column adds up to the model's. multiply_adds: those of convolutions
+    and dense layers, a product and its addition counting once, biases not, products with the zeros of a padding
+    counting; 0 for everything else. activations: numbers written to new memory; 0 for what works in place or only looks
+    at the same memory in another way.
     """
 
     name: str
@@ -41,21 +42,14 @@ def layer_costs(model, input_size):
 
     input_size is as in `receptive_fields`: (C, H, W), (H, W), or a number for a square picture. The model stays as it
     is; its shapes are those of evaluation mode. A module that has parts and parameters of its own gets a row after
-    its parts. Raises ValueError if the model can't take the input, and NotImplementedError, naming the place, where
-    weights are multiplied outside of the layers that are known (attention, recurrent layers, torch.nn.functional).
-    Source: Chapter 10, "Counting by machine".
+    its parts. Raises ValueError if the model can't take the input or is scripted or compiled, and NotImplementedError,
+    naming the place, where weights are multiplied outside of the layers that are known (attention, recurrent layers,
+    torch.nn.functional). Source: Chapter 10, "Counting by machine".
     """
     check_model(model)
     shape, model = input_shape(model, input_size), on_meta(model).eval()
-    watcher = _Watcher(model)
-    try:
-        with torch.no_grad(), watcher:
-            model(torch.zeros(shape, device="meta"))
-    except RuntimeError as error:
-        if isinstance(error, NotImplementedError):
-            raise
-        name, size = type(model).__name__, "x".join(map(str, shape[1:]))
-        raise ValueError(f"{name} on an input of {size}, in {watcher.place()}: {error}") from error
+    with _Watcher(model) as watcher, named_errors(model, shape, watcher.place), torch.no_grad():
+        model(blank(model, shape))
     return watcher.rows
 
 
@@ -69,18 +63,42 @@ def training_bytes(model, input_size):
     check_model(model)
     shape, model, kept = input_shape(model, input_size), on_meta(model).train(), []
     for n in (2, 3):
-        with Kept(model) as counted:
-            out = model(torch.zeros(n, *shape[1:], device="meta"))
+        with Kept(model) as counted, named_errors(model, shape):
+            out = model(blank(model, (n, *shape[1:])))
         kept.append(counted.now)
         del out
     return kept[1] - kept[0]
 
 
 def on_meta(model):
-    """A copy of the model on torch's meta device, made without copying a weight: shapes, and no numbers."""
+    """A copy of the model on torch's meta device, made without copying a weight: shapes, and no numbers.
+
+    Raises ValueError for what is no torch.nn.Module, and for a model that is, or holds, a scripted or compiled one.
+    """
     check_model(model)
+    if any(isinstance(m, torch.jit.ScriptModule) or hasattr(m, "_orig_mod") for m in model.modules()):
+        raise ValueError("a scripted or compiled model hides its layers: use the module that it was made from")
     named = [*model.parameters(), *model.buffers()]
     return copy.deepcopy(model, {id(t): _like(t) for t in named})
+
+
+def blank(model, shape):
+    """An input of zeros on the meta device, with the precision of the model's weights."""
+    precisions = (p.dtype for p in model.parameters() if p.is_floating_point())
+    return torch.zeros(shape, device="meta", dtype=next(precisions, None))
+
+
+@contextmanager
+def named_errors(model, shape, place=None):
+    """Turns torch's errors into ValueErrors that name the model, its input and, where `place` says it, the layer."""
+    try:
+        yield
+    except NotImplementedError:
+        raise
+    except RuntimeError as error:
+        name, size = type(model).__name__, "x".join(map(str, shape[1:]))
+        within = f", in {place()}" if place else ""
+        raise ValueError(f"{name} on an input of {size}{within}: {error}") from error
 
 
 def _like(tensor):
@@ -100,9 +118,10 @@ def _dense(layer, x, y):
 KINDS = {nn.modules.conv._ConvNd: _convolution, nn.Linear: _dense}
 # What multiplies weights, or tensors, as matrices: to be counted by a layer that is known, or not at all.
 PRODUCTS = {f"conv{t}{d}d" for t in ("", "_transpose") for d in (1, 2, 3)}
-PRODUCTS |= {"linear", "bilinear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "dot", "addmm", "addbmm"}
-PRODUCTS |= {"baddbmm", "einsum", "tensordot", "inner", "outer", "chain_matmul", "multi_dot", "kron", "cdist"}
-PRODUCTS |= {"convolution", "_convolution", "scaled_dot_product_attention", "multi_head_attention_forward"}
+PRODUCTS |= {"linear", "bilinear", "matmul", "rmatmul", "mm", "bmm", "mv", "dot", "vdot", "addmm", "addbmm", "addmv"}
+PRODUCTS |= {"addr", "ger", "baddbmm", "einsum", "tensordot", "inner", "outer", "chain_matmul", "kron", "cdist"}
+PRODUCTS |= {"linalg_matmul", "linalg_multi_dot", "linalg_vecdot", "linalg_matrix_power", "matrix_power", "conv_tbc"}
+PRODUCTS |= {"convolution", "scaled_dot_product_attention", "multi_head_attention_forward"}
 PRODUCTS |= {"rnn_tanh", "rnn_relu", "lstm", "gru", "rnn_tanh_cell", "rnn_relu_cell", "lstm_cell", "gru_cell"}
 
 
@@ -121,8 +140,9 @@ class _Watcher(TorchFunctionMode):
 
     def leave(self, module, args, kwargs, output):
         name, _ = self.stack.pop()
-        own = 0 if module in self.seen else sum(p.numel() for p in module.parameters(recurse=False))
-        self.seen.add(module)
+        new = set(module.parameters(recurse=False)) - self.seen
+        self.seen |= new
+        own = sum(p.numel() for p in new)
         inputs = tensors([args, kwargs])
         if _is_layer(module):
             known = next((count for kind, count in KINDS.items() if isinstance(module, kind)), None)
@@ -140,7 +160,7 @@ class _Watcher(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs, name = kwargs or {}, getattr(function, "__name__", "")
         module = self.stack[-1][1] if self.stack else self.model
-        if name in PRODUCTS and not isinstance(module, tuple(KINDS)):
+        if name.strip("_") in PRODUCTS and not isinstance(module, tuple(KINDS)):
             raise NotImplementedError(f"{self.place()} calls {name}, which no layer known here counts")
         output = function(*args, **kwargs)
         inputs = tensors([args, kwargs])

@@ -9,7 +9,7 @@ from html import escape
 import torch
 from torch import fx, nn
 
-from helpers.costs import layer_costs, on_meta
+from helpers.costs import KINDS, blank, layer_costs, on_meta
 from helpers.receptive.field import input_shape, tensors
 from helpers.watch import check_model
 
@@ -63,7 +63,9 @@ def drawing(model, input_size, title, blocks=True):
 
 
 def below(*drawings):
-    """Several drawings in one, each under the one before."""
+    """Several drawings in one, each under the one before. Raises ValueError for none."""
+    if not drawings:
+        raise ValueError("give at least one drawing")
     heights = [float(d.data.partition('viewBox="0 0 360 ')[2].partition('"')[0]) for d in drawings]
     parts = [f'<svg y="{sum(heights[:i]):g}" {d.data.partition("<svg ")[2]}' for i, d in enumerate(drawings)]
     parts = [part.replace(f'width="{SHOWN}"', f'width="{WIDTH}"', 1) for part in parts]
@@ -92,13 +94,15 @@ class _Shapes(fx.Interpreter):
 
 def _boxes(model, shape, blocks):
     """The boxes in the order of the calls; the first is the picture."""
+    model = nn.Sequential(model) if isinstance(model, tuple(KINDS)) else model  # a layer by itself is drawn, too
     rows, model = layer_costs(model, shape), on_meta(model).eval()
     try:
         graph = fx.GraphModule(model, _Tracer(blocks).trace(model))
     except Exception as error:
         raise ValueError(f"torch.fx cannot trace {type(model).__name__}: {error}") from error
     with torch.no_grad():
-        _Shapes(graph).run(torch.zeros(shape, device="meta"))
+        _Shapes(graph).run(blank(model, shape))
+    rows = _by_call(graph, rows)
     boxes, place = [], {}  # place: the box that a node's result leaves
     for node in graph.graph.nodes:
         above = list(dict.fromkeys(place[n] for n in node.all_input_nodes if n in place))
@@ -106,11 +110,23 @@ def _boxes(model, shape, blocks):
             place[node] = 0
             boxes.append(Box("picture" if shape[1] in (1, 3) else "input", "picture", shape[1:]))
         elif node.op != "output" and above and node.meta["shapes"]:
-            place[node] = _follow(node, graph, rows, above, boxes)
+            place[node] = _follow(node, graph, rows.get(node, []), above, boxes)
     return boxes
 
 
-def _follow(node, graph, rows, above, boxes):
+def _by_call(graph, rows):
+    """The rows of each call of a module: one that is called twice has its rows twice, in the order of the calls."""
+    calls, found = {}, {}
+    for node in graph.graph.find_nodes(op="call_module"):
+        calls.setdefault(node.target, []).append(node)
+    for target, nodes in calls.items():
+        own = [row for row in rows if row.name == target or row.name.startswith(f"{target}.")]
+        each = len(own) // len(nodes)
+        found |= {node: own[i * each : (i + 1) * each] for i, node in enumerate(nodes)}
+    return found
+
+
+def _follow(node, graph, own, above, boxes):
     """The index of the box that a call belongs to: a new one, or the one above for what is quiet."""
     module = graph.get_submodule(node.target) if node.op == "call_module" else None
     name = type(module).__name__ if module else getattr(node.target, "__name__", node.target)
@@ -119,15 +135,15 @@ def _follow(node, graph, rows, above, boxes):
     if len(above) == 1 and (same or name in SILENT or (name in QUIET and above[0] and alone)):
         boxes[above[0]].after += [QUIET[name]] if name in QUIET else []
         return above[0]
-    own = [row for row in rows if module and (row.name == node.target or row.name.startswith(f"{node.target}."))]
-    box = Box(*_label(module, name, own, boxes[above[0]].shape), node.meta["shapes"][0], above=above)
+    after = node.meta["shapes"][0]
+    box = Box(*_label(module, name, own, boxes[above[0]].shape, after), after, above=above)
     box.parameters, box.multiply_adds = (sum(getattr(row, what) for row in own) for what in BARS)
     boxes.append(box)
     return len(boxes) - 1
 
 
-def _label(module, name, rows, before):
-    """(text, kind) of a box."""
+def _label(module, name, rows, before, after):
+    """(text, kind) of a box, from the shapes that enter and leave it, too."""
     if isinstance(module, nn.Conv2d):
         return _convolution(module), "conv"
     if isinstance(module, nn.Linear):
@@ -135,9 +151,11 @@ def _label(module, name, rows, before):
     if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):
         word, stride = "max" if isinstance(module, nn.MaxPool2d) else "mean", _one(module.stride)
         return f"{_times(module.kernel_size)} {word} pool" + f", stride {stride}" * (stride != 1), "pool"
-    if isinstance(module, nn.AdaptiveAvgPool2d) or name in ("adaptive_avg_pool2d", "mean"):
-        side = _one(module.output_size) if module else 1
-        return ("mean of each map" if side == 1 else f"mean pool to {side}×{side}"), "pool"
+    pooled = isinstance(module, nn.AdaptiveAvgPool2d) or name == "adaptive_avg_pool2d"
+    if (pooled or name == "mean") and after in (before[:1], (*before[:1], 1, 1)):
+        return "mean of each map", "pool"
+    if pooled:
+        return f"mean pool to {_times(after[-2:])}", "pool"
     if module and rows and len(rows) > 1:
         n = sum(bool(row.multiply_adds) for row in rows)
         return f"{name.strip('_')}, {n} layers", "block"

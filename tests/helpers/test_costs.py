@@ -100,6 +100,53 @@ def test_a_layer_called_twice_has_its_parameters_once():
     assert [row.parameters for row in rows] == [6, 0] and [row.multiply_adds for row in rows] == [36, 36]
 
 
+class _Between(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 1)
+
+    def forward(self, x):
+        return F.relu_(self.conv(x).contiguous()).flatten(1).mul(2)
+
+
+def test_what_neither_writes_nor_changes_a_shape_has_no_row():
+    assert [row.kind for row in layer_costs(_Between(), (1, 4, 4))] == ["Conv2d", "flatten", "mul"]
+
+
+def test_a_dense_layer_along_the_last_axis_works_at_every_place():
+    (row,) = layer_costs(nn.Sequential(nn.Linear(8, 5)), (3, 6, 8))
+    assert row.multiply_adds == 3 * 6 * 8 * 5 and row.output == (3, 6, 5)
+
+
+def test_weights_that_two_layers_share_count_once():
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    second.weight = first.weight
+    model = nn.Sequential(nn.Flatten(), first, second)
+    assert [row.parameters for row in layer_costs(model, (1, 2, 2))] == [0, 20, 4]
+    assert count_parameters(model) == 24
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
+def test_another_precision_costs_the_same_and_keeps_its_own_bytes(precision):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1))
+    rows, kept = layer_costs(model, 8), training_bytes(model, 8)
+    assert layer_costs(model.to(precision), 8) == rows
+    assert training_bytes(model, 8) == kept * precision.itemsize // 4
+
+
+def test_shapes_are_those_of_evaluation_mode_whatever_the_model_is_in():
+    """Batch normalisation would refuse one picture, and dropout would write new numbers."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.BatchNorm1d(4), nn.Dropout()).train()
+    rows = layer_costs(model, (3, 2, 2))
+    assert [row.activations for row in rows] == [0, 4, 4, 0] and rows == layer_costs(model.eval(), (3, 2, 2))
+
+
+def test_bytes_are_those_of_training_mode_whatever_the_model_is_in():
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Dropout())
+    assert training_bytes(model.eval(), (1, 8, 8)) == training_bytes(model.train(), (1, 8, 8)) > 64 * 4
+    assert model.training
+
+
 def test_parameters_of_a_module_with_parts():
     rows = layer_costs(made("convnext_tiny"), 224)
     scales = [row for row in rows if row.kind == "CNBlock"]
@@ -140,19 +187,28 @@ def test_attention_is_refused():
         layer_costs(made("vit_b_16"), 224)
 
 
-@pytest.mark.parametrize("function", [torch.matmul, lambda a, b: a @ b, torch.Tensor.matmul])
+MATRICES = [torch.matmul, lambda a, b: a @ b, torch.Tensor.matmul, torch.Tensor.__rmatmul__, torch.linalg.matmul]
+MATRICES += [lambda a, b: torch.linalg.multi_dot([a[0, 0], b[0, 0]]), lambda a, b: a[0].clone().baddbmm_(a[0], b[0])]
+MATRICES += [lambda a, b: torch.einsum("nchw,ncwk->nchk", a, b), lambda a, b: torch.matrix_power(a, 2)]
+
+
+@pytest.mark.parametrize("function", MATRICES)
 def test_a_product_of_matrices_is_refused(function):
     class Product(nn.Module):
         def forward(self, x):
             return function(x, x)
 
-    with pytest.raises(NotImplementedError, match="matmul"):
+    with pytest.raises(NotImplementedError, match="the Product calls .*(mul|mm|dot|einsum|power)"):
         layer_costs(Product(), (1, 4, 4))
 
 
 def test_what_the_model_cannot_take_is_named():
     with pytest.raises(ValueError, match="LeNet on an input of 1x32x32, in layer 'conv1'"):
         layer_costs(LeNet(), (1, 32, 32))
+    with pytest.raises(ValueError, match="LeNet on an input of 1x32x32: "):
+        training_bytes(LeNet(), (1, 32, 32))
+    with pytest.raises(ValueError, match="hides its layers"):
+        layer_costs(nn.Sequential(torch.jit.script(nn.Conv2d(3, 4, 1))), 8)
     with pytest.raises(ValueError, match="must be a torch.nn.Module, got int"):
         layer_costs(3, 32)
     with pytest.raises(ValueError, match="input_size"):
@@ -186,6 +242,8 @@ def test_training_bytes_by_hand():
 
 
 def test_meta_copies():
-    model = on_meta(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))
-    assert all(t.device.type == "meta" for t in model.state_dict().values())
-    assert all(p.requires_grad for p in model.parameters())
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    model[0].requires_grad_(False)
+    copied = on_meta(model)
+    assert all(t.device.type == "meta" for t in copied.state_dict().values())
+    assert [p.requires_grad for p in copied.parameters()] == [False, False, True, True]

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torchvision import models as zoo
 from torchvision.models.resnet import Bottleneck
@@ -106,13 +107,78 @@ def test_layers_are_told_apart():
     assert labels == ["picture", "1×3 conv, 4, dilation 2", "3×3 conv, 4, by map", "2×2 mean pool"]
 
 
+class Called(nn.Module):
+    """A module from a function (module, x) and its layers."""
+
+    def __init__(self, function, **layers):
+        super().__init__()
+        self.function = function
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+@pytest.mark.parametrize(("model", "label"), [
+    (nn.Sequential(nn.AdaptiveAvgPool2d((2, 3))), "mean pool to 2×3"),
+    (nn.Sequential(nn.AdaptiveAvgPool2d((None, 1))), "mean pool to 8×1"),
+    (nn.Sequential(nn.AdaptiveAvgPool2d(1)), "mean of each map"),
+    (Called(lambda self, x: F.adaptive_avg_pool2d(x, 4)), "mean pool to 4×4"),
+    (Called(lambda self, x: x.mean((2, 3))), "mean of each map"), (Called(lambda self, x: x.mean(1)), "mean"),
+    (nn.Conv2d(3, 5, 3), "3×3 conv, 5"), (nn.Sequential(nn.Conv2d(3, 5, 3)).half(), "3×3 conv, 5"),
+    (nn.Sequential(nn.Conv2d(3, 6, 3, groups=3)), "3×3 conv, 6, by map"),
+    (nn.Sequential(nn.Conv2d(3, 3, 3, stride=(1, 2))), "3×3 conv, 3, stride (1, 2)"),
+])  # fmt: skip
+def test_labels_of_single_boxes(model, label):
+    assert [box.label for box in _boxes(model, (1, 3, 8, 8), True)] == ["picture", label]
+
+
+def test_a_layer_by_itself_has_its_costs():
+    assert _boxes(nn.Conv2d(3, 5, 3), (1, 3, 8, 8), True)[1].multiply_adds == 36 * 5 * 27
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_what_is_called_twice_costs_twice_and_has_its_parameters_once(blocks):
+    block = Called(lambda self, x: self.b(self.a(x)), a=nn.Conv2d(3, 3, 1), b=nn.Conv2d(3, 3, 1))
+    model = nn.Sequential(block, block, block)
+    boxes, rows = _repeated(_boxes(model, (1, 3, 4, 4), blocks)), layer_costs(model, (3, 4, 4))
+    assert sum(box.parameters for box in boxes) == sum(row.parameters for row in rows) == 24
+    assert sum(box.multiply_adds for box in boxes) == sum(row.multiply_adds for row in rows) == 6 * 144
+
+
+def test_a_quiet_layer_behind_a_fork_has_its_own_box():
+    """relu(y) and y are both read: the activation is not written into the box of y, nor into that of the picture."""
+    model = Called(lambda self, x: (y := self.a(x)) + self.b(y) + self.r(y), a=nn.Conv2d(3, 3, 1), b=nn.Conv2d(3, 3, 1),
+                   r=nn.ReLU())  # fmt: skip
+    assert [box.label for box in _boxes(model, (1, 3, 4, 4), True)][1:] == ["1×1 conv, 3"] * 2 + ["add", "ReLU", "add"]
+    boxes = _boxes(nn.Sequential(nn.ReLU(), nn.Conv2d(3, 3, 1)), (1, 3, 4, 4), True)
+    assert [(box.label, box.after) for box in boxes] == [("picture", []), ("ReLU", []), ("1×1 conv, 3", [])]
+
+
+def test_equal_pools_are_not_joined_and_layers_one_to_ten_not_confused():
+    model = nn.Sequential(*(nn.MaxPool2d(3, 1, 1) for _ in range(2)), *(nn.Conv2d(3, 3, 1) for _ in range(9)))
+    boxes = _repeated(_boxes(model, (1, 3, 4, 4), True))
+    assert [box.times for box in boxes] == [1, 1, 1, 9] and boxes[-1].parameters == 9 * 12
+
+
+def test_the_longest_bar_is_that_of_the_largest_cost():
+    svg = drawing(LeNet(), 32, "x")
+    bars = [float(n) for n in re.findall(r'<rect x="254" [^>]*width="([\d.]+)" height="6" fill="#B85C00"', svg.data)]
+    sizes = [row.parameters for row in layer_costs(LeNet(), 32) if row.parameters]
+    assert bars == pytest.approx([max(98 * n / max(sizes), 1) for n in sizes], abs=0.06)
+
+
 def test_one_below_the_other():
-    first, second = drawing(LeNet(), 32, "First"), drawing(LeNet(), 32, "Second")
-    root = ElementTree.fromstring(below(first, second).data)
+    first = drawing(LeNet(), 32, "First")
+    second = drawing(nn.Sequential(nn.Conv2d(3, 2, 1)), 32, "Second")
+    root = ElementTree.fromstring(below(first, second, first).data)
     parts = root.findall(f"{SVG}svg")
     heights = [float(part.get("height")) for part in parts]
-    assert [part.find(f"{SVG}title").text for part in parts] == ["First", "Second"]
-    assert float(parts[1].get("y")) == heights[0]
+    assert [part.find(f"{SVG}title").text for part in parts] == ["First", "Second", "First"]
+    assert [float(part.get("y")) for part in parts] == [0, heights[0], heights[0] + heights[1]] and heights[
+        0
+    ] > heights[1]
     assert root.get("viewBox") == f"0 0 360 {sum(heights):g}"
 
 
@@ -134,3 +200,5 @@ def test_what_cannot_be_drawn_is_named():
         drawing("resnet", 224, "x")
     with pytest.raises((ValueError, NotImplementedError)):
         drawing(Branching(), (1, 4, 4), "x")
+    with pytest.raises(ValueError, match="at least one drawing"):
+        below()
