@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from helpers import data, download
+from helpers.arguments import whole
 from helpers.train import floats
-from helpers.watch import find_layer, watching
+from helpers.watch import find_layer, output_of, watching
 
 SAMPLE = 4  # pictures whose stored features are compared with fresh ones
 CLOSE = {"rtol": 1e-3, "atol": 1e-4}  # another number of threads or pictures a batch rounds differently
@@ -24,12 +25,14 @@ def features(model, images, layer, preprocess=floats, batch_size=50):
     folder `features`, in a file named by a hash of the model, its weights, the layer and all that the model is given:
     with another weight or pixel it is another file. The first pictures are computed anew every time and compared; a
     file that does not agree, or is damaged, is written again. Files may be removed at any time. Raises ValueError for
-    no pictures and for a name that the model has not. Source: Chapter 11, "Features computed once".
+    no pictures, for a name that the model has not and for a layer that it does not use.
+    Source: Chapter 11, "Features computed once".
     """
     if not len(images):
         raise ValueError("there are no pictures to compute features of")
+    whole("batch_size", batch_size, 1)
     layer, _ = find_layer(model, layer)
-    like = next(model.parameters())
+    like = next(model.parameters(), torch.zeros(()))
     parts = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
     path = data.home() / "features" / f"{_key(model, layer, map(preprocess, parts))}.npz"
     sample = _outputs(model, layer, [preprocess(images[:SAMPLE]).to(like)])
@@ -44,21 +47,22 @@ def linear_cka(a, b):
     """How alike two descriptions of the same pictures are, 0 to 1: ||b'a||^2 / (||a'a|| ||b'b||), columns centred.
 
     a, b: float (N, D) and (N, E), a row a picture; ' transposes, || || is the root of the sum of squares. 1 where one
-    is the other turned, mirrored or scaled. Raises ValueError for other shapes, different N, and rows all equal.
+    is the other turned, mirrored or scaled. Raises ValueError for other shapes, different N, numbers that are not
+    finite, and rows all equal.
     Source: Kornblith et al. (2019); Chapter 11, "What was destroyed".
     """
     _check(a, b)
-    a, b = (x.double() - x.double().mean(0) for x in (a, b))
-    lengths = (a.T @ a).norm() * (b.T @ b).norm()
-    if lengths == 0:
+    if any((x == x[0]).all() for x in (a, b)):
         raise ValueError("all pictures have the same features: nothing can be compared")
-    return ((b.T @ a).square().sum() / lengths).item()
+    a, b = (x.double() - x.double().mean(0) for x in (a, b))
+    return ((b.T @ a).square().sum() / ((a.T @ a).norm() * (b.T @ b).norm())).item()
 
 
 def mean_cosine(a, b):
     """The cosine of the angle between the two descriptions of a picture, averaged over the pictures: -1 to 1.
 
-    a, b: float (N, D). Raises ValueError for other shapes and for a row of zeros, which has no direction.
+    a, b: float (N, D). Raises ValueError for other shapes, for numbers that are not finite and for a row of zeros,
+    which has no direction.
     Source: Chapter 11, "What was destroyed".
     """
     _check(a, b)
@@ -73,11 +77,15 @@ def probe(features, labels, n_classes, decay=1e-3):
     """A dense layer fitted to features until it converges: a function from features (N, D) to logits (N, n_classes).
 
     It minimises the mean cross-entropy plus decay/2 times the squared weights, on features brought to mean 0 and
-    deviation 1: the one minimum, whatever the start. Raises ValueError for another number of labels than features.
+    deviation 1: the one minimum, whatever the start. Raises ValueError for another number of labels than features,
+    and for labels that are no whole numbers from 0 to n_classes - 1.
     Source: Alain and Bengio (2016); Chapter 11, "What was destroyed".
     """
     if len(features) != len(labels) or features.ndim != 2:
         raise ValueError(f"features must be (N, D) with N labels, got {tuple(features.shape)} and {len(labels)}")
+    if labels.dtype != torch.int64 or not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
+        raise ValueError(f"labels must be int64, from 0 to {n_classes - 1}, one for each class")
+    features = features.float()
     mean, deviation = features.mean(0), features.std(0, correction=0).clamp(min=1e-6)
     x = (features - mean) / deviation
     weight = torch.zeros(x.shape[1], n_classes, requires_grad=True)
@@ -93,7 +101,7 @@ def probe(features, labels, n_classes, decay=1e-3):
     with torch.enable_grad():
         optimizer.step(loss)
     weight, bias = weight.detach(), bias.detach()
-    return lambda new: (new - mean) / deviation @ weight + bias
+    return lambda new: (new.float() - mean) / deviation @ weight + bias
 
 
 def _key(model, layer, inputs):
@@ -116,7 +124,7 @@ def _outputs(model, layer, inputs):
     with watching(model, [layer]) as outputs:
         for x in inputs:
             model(x)
-            parts.append(outputs[layer].flatten(1).float().cpu())
+            parts.append(output_of(outputs, layer).flatten(1).float().cpu())
     return torch.cat(parts)
 
 
@@ -144,3 +152,5 @@ def _check(a, b):
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b) or not len(a):
         shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
         raise ValueError(f"features must be (N, D) and (N, E) of the same N pictures, got {shapes}")
+    if not (a.isfinite().all() and b.isfinite().all()):
+        raise ValueError("features must be finite")

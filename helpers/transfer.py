@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from helpers.arguments import described, whole
 from helpers.train import batches
 from helpers.watch import check_model, find_layer
 
@@ -24,8 +25,7 @@ def replace_head(model, n_classes):
     """
     check_model(model)
     names = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and name]
-    if n_classes < 1:
-        raise ValueError(f"n_classes must be at least 1, got {n_classes}")
+    whole("n_classes", n_classes, 1)
     if not names:
         raise ValueError(f"this {type(model).__name__} holds no dense layer that could be replaced")
     parent, _, last = names[-1].rpartition(".")
@@ -66,19 +66,23 @@ def parameter_groups(model, rates):
 
     rates: a dict from a layer's name to its learning rate; a parameter gets that of the longest name that it lies in,
     "" being the whole model. {"fc": 0.1} trains the head, {"": 0.001, "fc": 0.1} all of it, the head a hundred times
-    as fast. Raises ValueError for no rates, a negative one, and an unknown name.
+    as fast. Raises ValueError for no rates, a negative one, an unknown name, and layers without parameters only.
     Source: Chapter 11, "The order of steps".
     """
-    if not rates or min(rates.values()) < 0:
-        raise ValueError(f"rates must give at least one layer a learning rate of 0 or more, got {rates}")
+    if not isinstance(rates, dict) or not rates or not all(rate >= 0 for rate in rates.values()):
+        raise ValueError(f"rates must give at least one layer a learning rate of 0 or more, as a dict, got {rates}")
     for name in filter(None, rates):
         find_layer(model, name)
+    within = {parameter: [] for parameter in model.parameters()}
+    for path, parameter in model.named_parameters(remove_duplicate=False):  # a shared one lies in several layers
+        within[parameter] += [name for name in rates if not name or path.startswith(f"{name}.")]
+    if not any(within.values()):
+        raise ValueError(f"the layers {', '.join(map(repr, rates))} have no parameters to train")
     groups = {name: [] for name in rates}
-    for path, parameter in model.named_parameters():
-        within = [name for name in rates if not name or path.startswith(f"{name}.")]
-        parameter.requires_grad_(bool(within))
-        if within:
-            groups[max(within, key=len)].append(parameter)
+    for parameter, names in within.items():
+        parameter.requires_grad_(bool(names))
+        if names:
+            groups[max(names, key=len)].append(parameter)
     return [{"params": group, "lr": rates[name]} for name, group in groups.items() if group]
 
 
@@ -89,8 +93,9 @@ def fine_tune(model, pictures, rates, steps=200, batch_size=30, *, augment=None,
     rates: as in `parameter_groups`. SGD with momentum 0.9; each rate falls to 0 along half a cosine. statistics: of
     batch normalisation, "kept" as they are in frozen layers (`training_mode`), "renewed" from the new pictures in all
     layers (`model.train()`), or "fixed" in all layers (`model.eval()`, which turns dropout off as well).
-    augment, normalise: as in `helpers.train.fit`. seed: of the order of the pictures and of augment.
-    Raises ValueError for another choice of statistics, for steps below 1 and for no pictures.
+    augment, normalise: as in `helpers.train.fit`. seed: of the order of the pictures and of augment. The pictures go
+    to the model's device, with its precision. Raises ValueError for another choice of statistics, for steps below 1,
+    for no pictures, and for a model that returns no logits, or fewer than there are classes.
     Source: Chapter 11, "The order of steps".
     """
     modes = {"kept": training_mode, "renewed": nn.Module.train, "fixed": nn.Module.eval}
@@ -103,8 +108,11 @@ def fine_tune(model, pictures, rates, steps=200, batch_size=30, *, augment=None,
     generator, losses = torch.Generator().manual_seed(seed), []
     epochs = (batches(pictures, batch_size, generator, augment, normalise) for _ in itertools.count())
     modes[statistics](model)
+    like = next(model.parameters())
     for x, y in itertools.islice(itertools.chain.from_iterable(epochs), steps):
-        loss = F.cross_entropy(model(x), y)
+        logits = model(x.to(like))
+        _check_logits(logits, int(pictures.labels.max()) + 1)
+        loss = F.cross_entropy(logits, y.to(like.device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -112,3 +120,10 @@ def fine_tune(model, pictures, rates, steps=200, batch_size=30, *, augment=None,
         losses.append(loss.item())
     model.eval()
     return losses
+
+
+def _check_logits(logits, n_classes):
+    if not torch.is_tensor(logits) or logits.ndim != 2 or logits.shape[1] < n_classes:
+        raise ValueError(
+            f"the model must return logits (N, {n_classes}) or more, got {described(logits)}: replace_head"
+        )

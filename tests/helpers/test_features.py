@@ -97,6 +97,32 @@ def test_so_do_layer_preprocessing_and_architecture(at_home, net, images):
     assert len(list(at_home.iterdir())) == 6
 
 
+def test_weights_of_one_sum_and_pictures_of_one_sum_are_told_apart(at_home, net, images):
+    """Two values change places, in the weights and then, behind the pictures of the sample, in the pictures."""
+    features.features(net, images, "flatten")
+    with torch.no_grad():
+        net.conv1.weight[0] = net.conv1.weight[0].flip(-1)
+    features.features(net, images, "flatten")
+    images[5:] = images[5:].flip(0)
+    found = features.features(net, images, "flatten")
+    assert len(list(at_home.iterdir())) == 3
+    with torch.no_grad():
+        torch.testing.assert_close(found, nn.Sequential(*list(net)[:-1])(images.float() / 255))
+
+
+def test_the_class_of_the_model_counts(at_home, net, images):
+    features.features(Quiet(*net), images, "11")
+    features.features(nn.Sequential(*net), images, "11")
+    assert len(list(at_home.iterdir())) == 2
+
+
+def test_half_precision_and_no_weights_at_all(at_home, net, images):
+    found = features.features(net.bfloat16(), images, "flatten")
+    assert found.dtype == torch.float32 and found.shape == (9, 8)
+    plain = nn.Sequential(nn.AvgPool2d(16), nn.Flatten())
+    torch.testing.assert_close(features.features(plain, images, "1"), images.float().mean((2, 3)) / 255)
+
+
 class Quiet(nn.Sequential):
     factor = 1
 
@@ -151,6 +177,20 @@ def test_features_refuse(at_home, net, images):
         features.features(net, images[:0], "flatten")
     with pytest.raises(ValueError, match="did you mean"):
         features.features(net, images, "flat")
+    with pytest.raises(ValueError, match="batch_size must be .* at least 1, got 0"):
+        features.features(net, images, "flatten", batch_size=0)
+    unused = Unused(net)
+    with pytest.raises(ValueError, match="does not use the layer 'other'"):
+        features.features(unused, images, "other")
+
+
+class Unused(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net, self.other = net, nn.Identity()
+
+    def forward(self, x):
+        return self.net(x)
 
 
 def kernel_alignment(a, b):
@@ -206,6 +246,13 @@ def test_measures_refuse_other_shapes(a, b, words):
 def test_measures_refuse_what_has_no_answer():
     with pytest.raises(ValueError, match="same features"):
         features.linear_cka(torch.ones(3, 2), torch.eye(3))
+    with pytest.raises(ValueError, match="same features"):  # the mean of these is not exactly 0.1
+        features.linear_cka(torch.eye(3), torch.full((3, 2), 0.1))
+    for measure in (features.linear_cka, features.mean_cosine):
+        with pytest.raises(ValueError, match="finite"):
+            measure(torch.eye(3), torch.eye(3) / 0)
+    with pytest.raises(ValueError, match="no direction"):
+        features.mean_cosine(torch.zeros(3, 3), torch.eye(3))
     with pytest.raises(ValueError, match="no direction"):
         features.mean_cosine(torch.eye(3), torch.zeros(3, 3))
     with pytest.raises(ValueError, match="no angle"):
@@ -214,13 +261,18 @@ def test_measures_refuse_what_has_no_answer():
 
 def test_the_probe_is_logistic_regression():
     """scikit-learn's, whose C is 1 / (N decay), on standardised features."""
-    x, noise = draws((200, 5), (200, 3))
-    labels = (x[:, :3] + noise).argmax(1)
-    found = features.probe(x, labels, 3, decay=1e-2)
-    scaled = (x - x.mean(0)) / x.std(0, correction=0)
-    reference = LogisticRegression(C=1 / (200 * 1e-2), tol=1e-8, max_iter=1000).fit(scaled.numpy(), labels.numpy())
-    expected = torch.from_numpy(reference.predict_proba(scaled.numpy())).float()
-    torch.testing.assert_close(found(x).softmax(1), expected, atol=2e-3, rtol=0)
+    x, noise, new = draws((20, 5), (20, 3), (7, 5))
+    x, new = 4 * x + 9, 4 * new + 9
+    labels = ((x[:, :3] - 9) / 4 + noise).argmax(1)
+    with torch.no_grad():
+        found = features.probe(x, labels, 3, decay=1e-2)
+    mean, deviation = x.mean(0), x.std(0, correction=0)
+    reference = LogisticRegression(C=1 / (20 * 1e-2), tol=1e-8, max_iter=1000)
+    reference.fit(((x - mean) / deviation).numpy(), labels.numpy())
+    expected = torch.from_numpy(reference.predict_proba(((new - mean) / deviation).numpy())).float()
+    torch.testing.assert_close(found(new).softmax(1), expected, atol=2e-3, rtol=0)
+    torch.testing.assert_close(found(new[:1]), found(new)[:1])  # a picture's logits do not depend on the others'
+    torch.testing.assert_close(features.probe(x.double(), labels, 3, decay=1e-2)(new.double()), found(new))
 
 
 def test_the_probe_takes_dead_features_and_refuses_other_lengths():
@@ -228,3 +280,6 @@ def test_the_probe_takes_dead_features_and_refuses_other_lengths():
     assert features.probe(x, torch.arange(30) % 2, 2)(x).isfinite().all()
     with pytest.raises(ValueError, match="N labels, got .30, 3. and 29"):
         features.probe(x, torch.zeros(29, dtype=torch.long), 2)
+    for labels in (torch.arange(30), torch.arange(30) % 2 - 1, torch.zeros(30)):
+        with pytest.raises(ValueError, match="int64, from 0 to 1"):
+            features.probe(x, labels, 2)

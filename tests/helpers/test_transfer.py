@@ -52,11 +52,18 @@ def test_a_head_keeps_bias_and_precision():
 
 @pytest.mark.parametrize("model, n, words", [
     (nn.Linear(3, 2), 2, "no dense layer"), (nn.Conv2d(3, 2, 1), 2, "no dense layer"), (net(), 0, "at least 1, got 0"),
+    (net(), 2.5, "whole number of at least 1, got 2.5"),
     ("resnet18", 3, "torch.nn.Module, got str"),
 ])  # fmt: skip
 def test_replace_head_refuses(model, n, words):
     with pytest.raises(ValueError, match=words):
         transfer.replace_head(model, n)
+
+
+def test_a_new_head_is_trained_though_the_old_one_was_frozen():
+    model = net().requires_grad_(False)
+    transfer.replace_head(model, 2)
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == {"fc.weight", "fc.bias"}
 
 
 def test_freeze_counts_and_freezes():
@@ -85,6 +92,14 @@ def test_training_mode_leaves_frozen_layers_in_eval_mode():
     transfer.training_mode(model)
     assert not any(module.training for module in model[0].modules() if list(module.parameters()))
     assert model.training and model[1].training and model[2].training
+
+
+def test_training_mode_switches_on_what_was_off():
+    model = net().eval()
+    transfer.freeze(model, "conv1", "norm1")
+    transfer.training_mode(model)
+    off = {name for name, module in model.named_modules() if not module.training}
+    assert off == {"conv1", "norm1"}
 
 
 def test_dropout_inside_a_frozen_block_is_off():
@@ -119,8 +134,31 @@ def test_groups_freeze_what_has_no_rate_and_thaw_what_has():
     assert {name for name, p in model.named_parameters() if p.requires_grad} == {"fc.weight", "fc.bias"}
 
 
+def test_a_shared_layer_may_go_by_either_name():
+    layer = nn.Linear(2, 2)
+    model = nn.Sequential(layer, nn.ReLU(), layer, nn.Linear(2, 1))
+    for rates, sizes in (({"2": 0.1}, [2]), ({"": 0.1, "2": 0.2}, [2, 2]), ({"0": 0.1, "2": 0.2}, [2])):
+        groups = transfer.parameter_groups(model, rates)
+        assert [len(group["params"]) for group in groups] == sizes and layer.weight.requires_grad
+    assert not model[3].weight.requires_grad
+
+
+def test_a_rate_of_zero_is_a_rate():
+    (group,) = transfer.parameter_groups(net(), {"fc": 0})
+    assert group["lr"] == 0 and len(group["params"]) == 2
+
+
+def test_refused_rates_freeze_nothing():
+    model = net()
+    for rates in ({"fc": 0.1, "cf": 0.1}, {"relu1": 0.1}):
+        with pytest.raises(ValueError):
+            transfer.parameter_groups(model, rates)
+    assert all(p.requires_grad for p in model.parameters())
+
+
 @pytest.mark.parametrize("rates, words", [
     ({}, "at least one layer"), ({"fc": -1}, "0 or more"), ({"cf": 0.1}, "no layer 'cf'"),
+    ({"fc": float("nan")}, "0 or more"), (0.1, "as a dict, got 0.1"), ({"relu1": 0.1}, "'relu1' have no parameters"),
 ])  # fmt: skip
 def test_groups_refuse(rates, words):
     with pytest.raises(ValueError, match=words):
@@ -169,6 +207,55 @@ def test_it_is_sgd_with_momentum_along_half_a_cosine():
                 p.sub_(0.05 * factor * v)
     for ours, expected in zip(model.parameters(), reference.parameters()):
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_pictures_are_augmented_with_the_seed_then_normalised():
+    """With one step of rate 0 the loss is that of the pictures as the model sees them."""
+    model, set_, seen = net(), pictures(8), []
+
+    def noise(x, generator):
+        seen.append(x + torch.rand(len(x), 1, 1, 1, generator=generator))
+        return seen[-1]
+
+    options = {"augment": noise, "normalise": lambda x: 2 * x - 1, "statistics": "fixed"}
+    (loss,) = transfer.fine_tune(model, set_, {"": 0}, 1, 8, seed=5, **options)
+    generator = torch.Generator().manual_seed(5)
+    order = torch.randperm(8, generator=generator)
+    x = set_.floats()[order] + torch.rand(8, 1, 1, 1, generator=generator)
+    with torch.no_grad():
+        expected = nn.functional.cross_entropy(model(2 * x - 1), set_.labels[order]).item()
+    assert len(seen) == 1 and loss == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("batch_size, sizes", [(3, [3, 3, 1, 3, 3]), (20, [7] * 5)])
+def test_batches_have_the_size_asked_for(batch_size, sizes):
+    model, found = net(), []
+    model.register_forward_hook(lambda module, inputs, output: found.append(len(output)))
+    transfer.fine_tune(model, pictures(7), {"fc": 0.1}, 5, batch_size)
+    assert found == sizes
+
+
+def test_pictures_take_the_models_precision():
+    losses = transfer.fine_tune(net().double(), pictures(6), {"": 0.01}, 2)
+    assert losses == pytest.approx(transfer.fine_tune(net(), pictures(6), {"": 0.01}, 2), abs=1e-4)
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = net()
+
+    def forward(self, x):
+        return self.net(x), self.net(x)
+
+
+@pytest.mark.parametrize("model, words", [
+    (net(2), r"logits \(N, 3\) or more, got \(30, 2\): replace_head"), (Two(), r"logits .* got tuple"),
+    (nn.Sequential(*list(net())[:-3]), r"logits .* got \(30, 8, "),
+])  # fmt: skip
+def test_other_outputs_are_refused(model, words):
+    with pytest.raises(ValueError, match=words):
+        transfer.fine_tune(model, pictures(), {"": 0.1}, 1)
 
 
 def test_it_goes_on_over_the_end_of_an_epoch_and_repeats_with_its_seed():
