@@ -172,7 +172,7 @@ def _relu():
 
 
 def _norm():
-    return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2)
+    return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)  # torch divides alpha by 5, the paper does not
 
 
 def _pool():

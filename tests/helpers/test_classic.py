@@ -41,8 +41,10 @@ def test_lenet5_has_the_papers_connections():
 
 
 def test_each_map_of_c3_reads_the_maps_of_its_line():
-    columns = [sum(i in inputs for inputs in classic.C3) for i in range(6)]
-    assert columns == [10] * 6 and len(classic.C3) == 16  # as many crosses in each row of table I
+    crosses = ["X   XXX  XXXX XX", "XX   XXX  XXXX X", "XXX   XXX  X XXX", " XXX  XXXX  X XX", "  XXX  XXXX XX X",
+               "   XXX  XXXX XXX"]  # table I  # fmt: skip
+    rows = ["".join("X" if i in inputs else " " for inputs in classic.C3) for i in range(6)]
+    assert rows == crosses
     layer, x = LeNet5().c3, torch.rand(1, 6, 5, 5, requires_grad=True)
     for k, inputs in enumerate(classic.C3):
         (g,) = torch.autograd.grad(layer(x)[0, k].sum(), x)
@@ -56,6 +58,49 @@ def test_lenet5_answers_with_the_nearest_code():
     torch.testing.assert_close(
         classic.Squash()(torch.tensor([-1.0, 0, 1])), torch.tensor([-1.0, 0, 1]), atol=1e-4, rtol=0
     )
+
+
+def test_codes_are_signs_far_apart_the_same_each_time_and_not_trained():
+    codes = LeNet5().output.codes
+    assert set(codes.flatten().tolist()) == {-1, 1} and torch.equal(codes, LeNet5().output.codes)
+    assert torch.cdist(codes, codes).fill_diagonal_(99).min() > 8
+    x = torch.zeros(1, 84)
+    x[0, 0] = 3 * codes[4, 0]
+    expected = -(83 + (3 * codes[4, 0] - codes[:, 0]) ** 2)
+    torch.testing.assert_close(LeNet5().output(x)[0], expected)
+
+
+def test_squashing_by_hand():
+    x = torch.tensor([0.5, 2.0])
+    torch.testing.assert_close(classic.Squash()(x), torch.tensor([0.5517, 1.4929]), atol=1e-4, rtol=0)
+
+
+def test_subsampling_takes_the_mean():
+    layer, x = LeNet5().s2, torch.rand(1, 6, 4, 4)
+    torch.testing.assert_close(layer[0](x)[..., 0, 0], x[..., :2, :2].mean((2, 3)))
+
+
+def test_local_normalisation_is_the_papers_formula():
+    """Section 3.3 of Krizhevsky et al. (2012): a_i / (2 + 1e-4 sum of a_j^2, j from i - 2 to i + 2)^0.75."""
+    x = 300 * torch.rand(1, 7, 1, 1, generator=torch.Generator().manual_seed(0))
+    sums = [(x[:, max(i - 2, 0) : i + 3] ** 2).sum() for i in range(7)]
+    expected = x / (2 + 1e-4 * torch.stack(sums).view(1, 7, 1, 1)) ** 0.75
+    torch.testing.assert_close(on(AlexNet).norm1(x), expected)
+
+
+KINDS = {"Conv2d": "C", "ReLU": "R", "LocalResponseNorm": "N", "MaxPool2d": "P", "Dropout": "D", "Linear": "L"}
+KINDS |= {"Squash": "S", "Sequential": "M", "PartialConvolution": "C", "Inception": "I", "AdaptiveAvgPool2d": "A"}
+
+
+@pytest.mark.parametrize(("make", "order"), [
+    (AlexNet, "CRNP CRNP CR CR CRP DLR DLR L"), (ZFNet, "CRPN CRPN CR CR CRP DLR DLR L"),
+    (GoogLeNet, "MPN MMNP II P IIIII P II ADL"), (LeNet5, "CSMS CSMS CS LS"),
+])  # fmt: skip
+def test_layers_follow_each_other_as_in_the_paper(make, order):
+    model = on(make)
+    found = "".join(KINDS.get(type(layer).__name__, "") for layer in model)
+    assert found == order.replace(" ", "")
+    assert {m.p for m in model if isinstance(m, torch.nn.Dropout)} <= ({0.4} if make is GoogLeNet else {0.5})
 
 
 def test_alexnet_has_the_papers_neurons_but_for_the_first_layer():
@@ -121,7 +166,11 @@ def test_an_inception_block_is_its_branches():
     block, x = Inception(8, 2, 3, 4, 5, 6, 7), torch.rand(2, 8, 9, 10)
     y = block(x)
     assert y.shape == (2, 2 + 4 + 6 + 7, 9, 10)
-    assert torch.equal(y[:, :2], block.branch1(x)) and torch.equal(y[:, 12:], block.pool(x))
+    branches = [block.branch1, block.branch3, block.branch5, block.pool]
+    for part, branch in zip(y.split([2, 4, 6, 7], 1), branches):
+        assert torch.equal(part, branch(x))
+    kinds = [[KINDS[type(layer).__name__] for layer in branch] for branch in branches]
+    assert kinds == [["C", "R"], ["C", "R", "C", "R"], ["C", "R", "C", "R"], ["P", "C", "R"]]
 
 
 def test_a_copy_on_the_meta_device_leaves_the_model():

@@ -29,6 +29,20 @@ def test_a_block_is_its_formula(shortcut, before, channels, stride):
     torch.testing.assert_close(block(x), y.relu())
 
 
+@pytest.mark.parametrize("shortcuts", [True, False])
+def test_a_network_is_its_parts(shortcuts):
+    """Its own layers in order, the sizes of its maps, and shortcuts in every block or in none."""
+    model, x = CifarResNet(14, 4, shortcuts).eval(), torch.rand(2, 3, 32, 32)
+    y, shapes = F.relu(model.norm(model.conv(x))), []
+    for stage in (model.stage1, model.stage2, model.stage3):
+        for block in stage:
+            assert block.shortcut is shortcuts
+            y = block(y)
+            shapes.append(tuple(y.shape[1:]))
+    assert shapes == [(4, 32, 32)] * 2 + [(8, 16, 16)] * 2 + [(16, 8, 8)] * 2
+    torch.testing.assert_close(model(x), model.fc(y.mean((2, 3))))
+
+
 def test_with_branches_at_zero_a_block_is_its_shortcut():
     block, x = BasicBlock(4, 4), torch.randn(2, 4, 8, 8)
     torch.nn.init.zeros_(block.norm2.weight)
