@@ -4,7 +4,7 @@ Nobody is shown: every number is drawn at random. Source: Chapter 12, "Faces of 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -170,8 +170,6 @@ def split_people(pictures, first, seed=0):
 
 
 def _only(pictures, chosen):
-    from dataclasses import replace
-
     kept = pictures.subset(torch.isin(pictures.labels, chosen))
     names = tuple(pictures.classes[k] for k in chosen.tolist())
     return replace(kept, labels=torch.searchsorted(chosen, kept.labels), classes=names)

@@ -10,8 +10,20 @@ from helpers import data, faces
 def test_same_seed_same_faces_and_another_seed_others():
     one, again, other = (faces.faces(3, 2, 32, seed) for seed in (0, 0, 1))
     assert torch.equal(one.images, again.images) and not torch.equal(one.images, other.images)
+    for kind in ("identities", "views"):
+        assert torch.equal(getattr(one, kind), getattr(again, kind))
+        assert not torch.equal(getattr(one, kind), getattr(other, kind))
     assert one.images.shape == (6, 3, 32, 32) and one.images.dtype == torch.uint8
     assert one.labels.tolist() == [0, 0, 1, 1, 2, 2] and len(one.classes) == 3
+
+
+def test_the_seed_draws_the_noise_and_a_groups_changes_too():
+    who, how = faces.people(1), faces.view()
+    first, again, other = (faces.draw(who, how, 24, seed).float() for seed in (0, 0, 1))
+    assert torch.equal(first, again) and 0 < (first - other).abs().mean() < 10
+    painted = [faces.faces(1, 1, 24, seed, "make-up").identities for seed in (0, 1)]
+    columns = [list(faces.IDENTITY).index(name) for name in faces.GROUPS["make-up"]]
+    assert not torch.equal(painted[0][:, columns], painted[1][:, columns])
 
 
 def test_a_person_keeps_the_identity_and_changes_the_view():
@@ -33,6 +45,58 @@ def test_every_number_of_identity_and_view_is_seen(size):
             [faces.view(**{name.replace(" ", "_"): value}) for value in (low, 0.5 * (low + high) + 0.4 * (high - low))]
         )
         assert _change(middle, views, size) > 8, name
+
+
+def canvas(**settings):
+    return faces._Canvas(faces._scaled(faces.view(**settings), faces.VIEW), 48)
+
+
+def test_the_head_moves_to_the_right_and_down_turns_rigidly_and_grows():
+    plain, moved = canvas(), canvas(right=0.1, down=0.05)
+    torch.testing.assert_close(moved.x, plain.x - 0.1)  # the head's middle, x = 0, lies further to the right
+    torch.testing.assert_close(moved.y, plain.y - 0.05)
+    turned = canvas(tilt=0.2)
+    torch.testing.assert_close(turned.x**2 + turned.y**2, plain.x**2 + plain.y**2)
+    assert turned.y[0, 24, 0] > plain.y[0, 24, 0] + 0.1  # clockwise: what was left goes up
+    torch.testing.assert_close(canvas(scale=1.05).x, plain.x / 1.05)
+
+
+def test_what_is_in_front_goes_where_the_head_turns():
+    zero = torch.zeros(1, 1, 1)
+    for at in (canvas(yaw=0.4, pitch=0.2).at(zero, zero, 0.7), canvas(yaw=0.4, pitch=0.2).at(zero, zero, 0.1)):
+        assert at[0] > 0 and at[1] > 0
+    assert canvas(yaw=-0.4).at(zero, zero, 0.7)[0] < 0
+
+
+def test_colours_lie_between_those_of_the_palette():
+    palette = ((0.0, 0.5, 1.0), (1.0, 0.5, 0.0), (1.0, 1.0, 1.0))
+    found = faces._colour(palette, torch.tensor([0.0, 0.125, 0.5, 1.0])[:, None, None])[:, :, 0, 0]
+    torch.testing.assert_close(found, torch.tensor([[0, 0.5, 1], [0.25, 0.5, 0.75], [1, 0.5, 0], [1, 1, 1]]))
+
+
+def test_warm_light_is_red_and_too_much_light_is_white():
+    who = torch.full((1, len(faces.IDENTITY)), 0.5)
+    warm, cold = (faces.draw(who, faces.view(warmth=w)).float().mean((0, 2, 3)) for w in (0.12, -0.12))
+    assert warm[0] > cold[0] + 10 and warm[2] < cold[2] - 10
+    bright = faces.draw(who, faces.view(brightness=1.1, light_strength=0.45, light_from=0.0, ground=1))
+    assert bright[0, :, :5, -5:].min() > 240
+
+
+def test_a_smile_lifts_the_corners_of_the_mouth():
+    who = torch.full((1, len(faces.IDENTITY)), 0.5)
+    smile, frown = (faces.draw(who, faces.view(smile=s), 96).float().mean(1)[0] for s in (1, -1))
+    rows = torch.arange(96.0)
+    darker = (frown - smile).clamp(min=0), (smile - frown).clamp(min=0)  # the smile's lips, the frown's lips
+    middle = [(d[:, 46:50].sum(1)[50:80] * rows[50:80]).sum() / d[50:80, 46:50].sum() for d in darker]
+    assert middle[0] > middle[1] + 1
+
+
+def test_each_person_is_drawn_in_the_view_of_the_same_row():
+    who, how = faces.people(3), faces.random_views(3)
+    together = faces.draw(who, how, 24).float()
+    for i in range(3):
+        alone = faces.draw(who[i : i + 1], how[i : i + 1], 24).float()
+        assert (together[i] - alone[0]).abs().mean() < 10  # noise alone
 
 
 def _change(identities, views, size):
@@ -72,6 +136,19 @@ def test_split_people_shares_nobody_and_loses_nobody():
         for k, name in enumerate(part.classes):
             first = drawn.classes.index(name) * 3
             assert torch.equal(part.images[part.labels == k], drawn.images[first : first + 3])
+
+
+def test_people_are_split_by_the_seed():
+    drawn = faces.faces(12, 1, 24)
+    halves = [faces.split_people(drawn, 6, seed)[0].classes for seed in (0, 0, 1)]
+    assert halves[0] == halves[1] != halves[2] and drawn.classes[:6] not in halves
+
+
+def test_changed_leaves_what_it_is_given():
+    who = faces.people(2)
+    before = who.clone()
+    faces.changed(who, "hair")
+    assert torch.equal(who, before)
 
 
 def test_the_same_steps_take_a_folder_of_pictures(tmp_path):

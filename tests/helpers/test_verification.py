@@ -98,6 +98,9 @@ def test_roc_and_equal_error_rate_are_scikit_learns(seed, ties):
     assert rate == pytest.approx(expected, abs=1e-9)
     below, above = verification.error_rates(scores.double(), same, threshold)
     assert above <= rate + 1e-9 and rate <= below + 1e-9  # the first threshold at which they have crossed
+    stricter = min(s for s in [*scores.double().tolist(), 99.0] if s > threshold)
+    below, above = verification.error_rates(scores.double(), same, stricter)
+    assert below < above
 
 
 def stats_interp(x, fpr, tpr):
@@ -107,6 +110,17 @@ def stats_interp(x, fpr, tpr):
 
 def test_perfect_scores_have_no_error():
     assert verification.equal_error_rate(torch.tensor([0.9, 0.8, 0.1]), torch.tensor([True, True, False]))[0] == 0
+
+
+def test_scores_that_single_precision_confuses_are_told_apart():
+    scores = torch.tensor([0.5, 0.5 + 1e-12, 0.1], dtype=torch.float64)
+    found = verification.roc(scores, torch.tensor([False, True, False]))
+    assert found.true_match.tolist() == [1, 1, 1] and found.false_match.tolist() == [0, 0.5, 1]
+
+
+def test_a_threshold_may_keep_its_promise_exactly():
+    scores, same = torch.tensor([0.9, 0.8, 0.7, 0.2]), torch.tensor([False, True, True, False])
+    assert verification.threshold_for(scores, same, 0.5) == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -180,6 +194,56 @@ def test_points_have_length_one_and_modes_are_restored():
     z = verification.embed(model, drawn)
     assert z.shape == (6, 8) and torch.allclose(z.norm(dim=1), torch.ones(6), atol=1e-6)
     assert model.training and not model.norm1.training
+
+
+def test_a_grey_picture_enters_as_zeros():
+    model, found = verification.Embedder(8, size=32), []
+    model.conv1.register_forward_hook(lambda module, inputs, output: found.append(inputs[0]))
+    model.eval()(torch.full((1, 3, 32, 32), 0.5))
+    assert (found[0] == 0).all()
+
+
+def test_the_augmentation_moves_and_recolours():
+    grey, dot = torch.full((8, 3, 32, 32), 0.5), torch.zeros(8, 3, 32, 32)
+    dot[:, :, 16, 16] = 1
+    colours = verification.change(grey, torch.Generator().manual_seed(0))[:, :, 16, 16]
+    assert (colours.std(0) > 0.01).all() and (colours - 0.5).abs().max() < 0.25
+    places = verification.change(dot, torch.Generator().manual_seed(0)).sum(1).flatten(1).argmax(1)
+    shifts = torch.stack([places // 32, places % 32]) - 16
+    assert 1 <= shifts.abs().max() <= 3 and len(shifts.unique(dim=1)[0]) > 2
+
+
+def test_the_rate_rises_to_the_one_asked_for_and_falls(monkeypatch):
+    made, rates, adam = [], [], verification.adam
+    monkeypatch.setattr(verification, "adam", lambda *options: made.append(adam(*options)) or made[0])
+
+    def loss(z, labels):
+        rates.append(made[0].param_groups[0]["lr"])
+        return z.mean()
+
+    verification.train_embedder(verification.Embedder(4, size=24), faces.faces(2, 1, 24), loss, steps=20, lr=0.1)
+    assert len(rates) == 20 and max(rates) == pytest.approx(0.1) and rates.index(max(rates)) == 5
+    assert rates[0] == pytest.approx(0.1 / 25) and rates[-1] < rates[0] / 1000
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_training_takes_the_batches_and_the_changes_of_its_seed(seed):
+    model, drawn, seen = verification.Embedder(4, size=32).eval(), faces.faces(6, 3, 32), []
+
+    def blank(x, generator):
+        seen.append((model.training, torch.rand(1, generator=generator).item()))
+        return 0 * x
+
+    def loss(z, labels):
+        assert (z == z[0]).all()  # the network saw what `blank` gave
+        seen[-1] += (labels.tolist(),)
+        return z.sum()
+
+    losses = verification.train_embedder(model, drawn, loss, steps=3, people=4, seed=seed, change=blank)
+    batches = verification.people_batches(drawn.labels, 3, 4, seed)
+    numbers = torch.rand(3, generator=torch.Generator().manual_seed(seed)).tolist()
+    assert seen == [(True, n, drawn.labels[rows].tolist()) for n, rows in zip(numbers, batches)]
+    assert len(losses) == 3 and not model.training
 
 
 def test_training_brings_one_persons_pictures_together():
