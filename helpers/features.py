@@ -98,8 +98,7 @@ def probe(features, labels, n_classes, decay=1e-3):
         value.backward()
         return value
 
-    with torch.enable_grad():
-        optimizer.step(loss)
+    optimizer.step(loss)
     weight, bias = weight.detach(), bias.detach()
     return lambda new: (new.float() - mean) / deviation @ weight + bias
 

@@ -124,6 +124,7 @@ class Called(nn.Module):
     (nn.Sequential(nn.AdaptiveAvgPool2d((2, 3))), "mean pool to 2×3"),
     (nn.Sequential(nn.AdaptiveAvgPool2d((None, 1))), "mean pool to 8×1"),
     (nn.Sequential(nn.AdaptiveAvgPool2d(1)), "mean of each map"),
+    (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3)), "mean of each map"),  # refused in training mode
     (Called(lambda self, x: F.adaptive_avg_pool2d(x, 4)), "mean pool to 4×4"),
     (Called(lambda self, x: x.mean((2, 3))), "mean of each map"), (Called(lambda self, x: x.mean(1)), "mean"),
     (nn.Conv2d(3, 5, 3), "3×3 conv, 5"), (nn.Sequential(nn.Conv2d(3, 5, 3)).half(), "3×3 conv, 5"),

@@ -6,6 +6,8 @@ from PIL import Image
 
 from helpers import data, faces
 
+MIDDLE = torch.full((1, len(faces.IDENTITY)), 0.5)  # the person in the middle of every range
+
 
 def test_same_seed_same_faces_and_another_seed_others():
     one, again, other = (faces.faces(3, 2, 32, seed) for seed in (0, 0, 1))
@@ -35,16 +37,15 @@ def test_a_person_keeps_the_identity_and_changes_the_view():
 @pytest.mark.parametrize("size", [24, 48])
 def test_every_number_of_identity_and_view_is_seen(size):
     """Each changes the picture by more than the noise, at one end of its range against the other."""
-    middle = torch.full((1, len(faces.IDENTITY)), 0.5)
     for i, name in enumerate(faces.IDENTITY):
-        ends = middle.repeat(2, 1)
+        ends = MIDDLE.repeat(2, 1)
         ends[:, i] = torch.tensor([0.0, 1.0])
         assert _change(ends, faces.view(), size) > 8, name
     for name, (low, high) in faces.VIEW.items():
         views = torch.cat(
             [faces.view(**{name.replace(" ", "_"): value}) for value in (low, 0.5 * (low + high) + 0.4 * (high - low))]
         )
-        assert _change(middle, views, size) > 8, name
+        assert _change(MIDDLE, views, size) > 8, name
 
 
 def canvas(**settings):
@@ -75,16 +76,14 @@ def test_colours_lie_between_those_of_the_palette():
 
 
 def test_warm_light_is_red_and_too_much_light_is_white():
-    who = torch.full((1, len(faces.IDENTITY)), 0.5)
-    warm, cold = (faces.draw(who, faces.view(warmth=w)).float().mean((0, 2, 3)) for w in (0.12, -0.12))
+    warm, cold = (faces.draw(MIDDLE, faces.view(warmth=w)).float().mean((0, 2, 3)) for w in (0.12, -0.12))
     assert warm[0] > cold[0] + 10 and warm[2] < cold[2] - 10
-    bright = faces.draw(who, faces.view(brightness=1.1, light_strength=0.45, light_from=0.0, ground=1))
+    bright = faces.draw(MIDDLE, faces.view(brightness=1.1, light_strength=0.45, light_from=0.0, ground=1))
     assert bright[0, :, :5, -5:].min() > 240
 
 
 def test_a_smile_lifts_the_corners_of_the_mouth():
-    who = torch.full((1, len(faces.IDENTITY)), 0.5)
-    smile, frown = (faces.draw(who, faces.view(smile=s), 96).float().mean(1)[0] for s in (1, -1))
+    smile, frown = (faces.draw(MIDDLE, faces.view(smile=s), 96).float().mean(1)[0] for s in (1, -1))
     rows = torch.arange(96.0)
     darker = (frown - smile).clamp(min=0), (smile - frown).clamp(min=0)  # the smile's lips, the frown's lips
     middle = [(d[:, 46:50].sum(1)[50:80] * rows[50:80]).sum() / d[50:80, 46:50].sum() for d in darker]
