@@ -117,8 +117,9 @@ def _boxes(model, shape, blocks):
 def _by_call(graph, rows):
     """The rows of each call of a module: one that is called twice has its rows twice, in the order of the calls."""
     calls, found = {}, {}
-    for node in graph.graph.find_nodes(op="call_module"):
-        calls.setdefault(node.target, []).append(node)
+    for node in graph.graph.nodes:
+        if node.op == "call_module":
+            calls.setdefault(node.target, []).append(node)
     for target, nodes in calls.items():
         own = [row for row in rows if row.name == target or row.name.startswith(f"{target}.")]
         each = len(own) // len(nodes)
