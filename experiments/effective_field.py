@@ -63,7 +63,7 @@ def run(name, pictures, test, seed):
     features = stack(8)
     model = nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, len(pictures.classes)))
     optimizer, generator = train.adam(model, 2e-3), torch.Generator().manual_seed(seed)
-    probe, start = test.subset(slice(0, 64)).floats(), time.perf_counter()
+    probe, start = test.split(64)[0].floats(), time.perf_counter()
     for epoch in range(EPOCHS + 1):
         if epoch:
             train.train_epoch(model, pictures, optimizer, 64, generator, normalise=normalise)
