@@ -57,6 +57,7 @@ def bottleneck(answer):
             (i, weights + 2 * (2 * M + K), "The shortcut's convolution has a normalisation, too."),
         ]
     slips.append((1, expected[1] - expected[0], "Give the second block's own number, not the difference."))
+    slips.append((0, expected[1], "The two are exchanged: the block with the identity comes first."))
     return numbers_hint(answer, ("first block's number", "second block's number"), expected, slips, 0.5)
 
 
@@ -142,6 +143,8 @@ def separable(answer):
             (0, weights + C, "The 1x1 convolution has K biases."),
             (0, F * F * C * K + K, "That is a full convolution: depthwise, each filter reads one map."),
             (0, F * F * C * C + C + C * K + K, "Depthwise, each filter reads one map: C*F*F weights."),
+            (0, work, "The two are exchanged: the parameters come first."),
+            (0, F * F * K + K + C * K + C, "Depthwise, there is a filter for each of the C maps that come in, not K."),
             (0, F * F + C + C * K + K, "There is a filter of its own for each of the C maps."),
             (1, weights, "Each product is made at each of the n*n places."),
             (1, weights * n, "Each product is made at each of the n*n places."),
@@ -163,8 +166,9 @@ def budget(model, layer):
     """
     if not isinstance(model, nn.Module):
         return "Give the model itself, a torch.nn.Module with its layers made."
+    layer, model = _name(model, layer), copy.deepcopy(model).eval().float()
     with torch.no_grad():
-        out = model.eval()(torch.zeros(2, 3, 32, 32))
+        out = model(torch.zeros(2, 3, 32, 32))
     if tuple(out.shape) != (2, 10):
         return f"For two pictures the answer should have the shape (2, 10), not {tuple(out.shape)}."
     rows = layer_costs(model, (3, 32, 32))
@@ -173,7 +177,6 @@ def budget(model, layer):
         if spent > most:
             return f"It has {spent:,} {column.replace('_', '-')}; the budget is {most:,}."
     fields, shapes = receptive_fields(_without_norms(model), (3, 32, 32)), _output_shapes(model)
-    layer = _name(model, layer)
     if layer not in fields or layer not in shapes:
         known = ", ".join(repr(name) for name in fields if name)
         return f"There is no layer {layer!r} that the picture passes; their names are {known}."

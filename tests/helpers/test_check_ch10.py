@@ -87,6 +87,7 @@ RIGHT = [
     ("budget", (thin(), "12")),
     ("budget", (thin(32), "13")),
     ("budget", (thin(), 12)),
+    ("budget", (thin().double(), "12")),
     ("budget", (BY_MODULE, BY_MODULE[12])),
     ("budget", (beside(nn.BatchNorm2d), "18")),
     ("budget", (beside(lambda maps: nn.GroupNorm(4, maps)), "18")),
@@ -114,6 +115,7 @@ WRONG = [
     ("bottleneck", [FIRST, SECOND - 2048], "a normalisation, too"),
     ("bottleneck", [FIRST, SECOND - 2048 - 512 * 1024], "shortcut is missing"),
     ("bottleneck", [FIRST, SECOND - FIRST], "not the difference"),
+    ("bottleneck", [SECOND, FIRST], "exchanged"),
     ("bottleneck", [1, 1], "too small"),
     ("bottleneck", FIRST, "Give a list of 2 numbers"),
     ("eleven", [4, 36 / 121], "see 9x9"),
@@ -156,6 +158,8 @@ WRONG = [
     ("separable", lambda C, K, F, n: (separable(C, K, F, n)[0], F * F * C + C * K), "n*n places"),
     ("separable", lambda C, K, F, n: (separable(C, K, F, n)[0], separable(C, K, F, n)[0] * n * n), "not counted"),
     ("separable", lambda C, K, F, n: (separable(C, K, F, n)[0], (F * F * C + C * K) * (n - F + 1) ** 2), "keeps its"),
+    ("separable", lambda C, K, F, n: (separable(C, K, F, n)[1], 1), "exchanged"),
+    ("separable", lambda C, K, F, n: (F * F * K + K + C * K + C, 1), "that come in, not K"),
     ("separable", lambda C, K, F, n: (0, 0), "too small"),
     ("budget", (5, "1"), "a torch.nn.Module"),
     ("budget", (LeNet(), "pool2"), "sees 16x16"),
@@ -177,3 +181,9 @@ WRONG = [
 test_right_answers_pass, test_no_answer_yet, test_slips_get_their_hint = checker_tests(
     check, RIGHT, WRONG, spread=("budget",)
 )
+
+
+def test_the_budget_leaves_the_model_as_it_was():
+    model = thin().train().double()
+    assert check.budget(model, "12").right
+    assert model.training and next(model.parameters()).dtype == torch.float64
