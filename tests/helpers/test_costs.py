@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import register_parametrization
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models as zoo
 
@@ -154,7 +154,8 @@ def test_parameters_of_a_module_with_parts():
 
 
 def test_a_reparametrised_convolution_is_counted():
-    model = nn.Sequential(weight_norm(nn.Conv2d(3, 4, 3)))
+    model = nn.Sequential(nn.Conv2d(3, 4, 3))
+    register_parametrization(model[0], "weight", nn.PReLU())
     rows = layer_costs(model, (3, 8, 8))
     assert sum(row.multiply_adds for row in rows) == 4 * 36 * 27
     assert sum(row.parameters for row in rows) == count_parameters(model)
