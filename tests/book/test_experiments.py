@@ -98,3 +98,10 @@ def test_every_planned_run_is_stored_and_nothing_else(planned, monkeypatch):
     columns, runs = planned(script)
     stored = importlib.import_module("results").done(script.PATH, *columns)
     assert stored == {tuple(map(str, run)) for run in runs}
+
+
+def test_gradients_are_stored_of_the_same_runs(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
+    script, results = map(importlib.import_module, ("residual", "results"))
+    for path, runs in ((script.GRADIENTS, script.PLAN), (script.FIRST, script.DEEPEST)):
+        assert results.done(path, "network", "depth", "seed") == {tuple(map(str, run)) for run in runs}
