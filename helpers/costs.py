@@ -5,6 +5,7 @@ Source: Chapter 10, "Counting by machine".
 """
 
 import copy
+import inspect
 import math
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -22,10 +23,11 @@ class LayerCost(NamedTuple):
     """One call of a layer, or of a function that a module calls itself, for one picture.
 
     input, output: shapes without the batch, such as (64, 56, 56); of several tensors, a tuple of shapes. parameters: at
-    the first call that uses them only, so that the column adds up to the model's. multiply_adds: those of convolutions
-    and dense layers, a product and its addition counting once, biases not, products with the zeros of a padding
-    counting; 0 for everything else. activations: numbers written to new memory; 0 for what works in place or only looks
-    at the same memory in another way.
+    the first call that uses them only, so that the column adds up to those of all parts that run; an auxiliary head,
+    which evaluation mode leaves out, has no row. multiply_adds: those of convolutions and dense layers, a product and
+    its addition counting once, biases not, products with the zeros of a padding counting; 0 for everything else.
+    activations: numbers written to new memory; 0 for what works in place or only looks at the same memory in another
+    way.
     """
 
     name: str
@@ -42,17 +44,18 @@ def layer_costs(model, input_size):
 
     input_size is as in `receptive_fields`: (C, H, W), (H, W), or a number for a square picture. The model stays as it
     is; its shapes are those of evaluation mode. A module that has parts and parameters of its own gets a row after
-    its parts. Raises ValueError if the model can't take the input or is scripted or compiled, and NotImplementedError,
-    naming the place, where weights are multiplied outside of the layers that are known (attention, recurrent layers,
-    torch.nn.functional). Source: Chapter 10, "Counting by machine".
+    its parts. Raises ValueError, naming the layer, if the model can't take the input, if it needs more than one, or is
+    scripted or compiled, and NotImplementedError, naming the place, where weights are multiplied outside of the layers
+    that are known (attention, recurrent layers, torch.nn.functional). Source: Chapter 10, "Counting by machine".
     """
-    check_model(model)
     shape, model = input_shape(model, input_size), on_meta(model).eval()
     with _Watcher(model) as watcher, named_errors(model, shape, watcher.place), torch.no_grad():
         model(blank(model, shape))
     return watcher.rows
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def training_bytes(model, input_size):
     """The bytes that autograd keeps for each picture of a batch until the backward pass, parameters left out.
 
@@ -60,10 +63,10 @@ def training_bytes(model, input_size):
     a batch of three and one of two, so that what is kept once for a batch is left out. Float32 takes 4 bytes, an index
     of max pooling 8. Raises ValueError as `layer_costs`. Source: Chapter 10, "What training keeps".
     """
-    check_model(model)
     shape, model, kept = input_shape(model, input_size), on_meta(model).train(), []
+    places = _Places(model)
     for n in (2, 3):
-        with Kept(model) as counted, named_errors(model, shape):
+        with Kept(model) as counted, named_errors(model, shape, places.place):
             out = model(blank(model, (n, *shape[1:])))
         kept.append(counted.now)
         del out
@@ -73,11 +76,13 @@ def training_bytes(model, input_size):
 def on_meta(model):
     """A copy of the model on torch's meta device, made without copying a weight: shapes, and no numbers.
 
-    Raises ValueError for what is no torch.nn.Module, and for a model that is, or holds, a scripted or compiled one.
+    Raises ValueError for what is no torch.nn.Module, for a model that is, or holds, a scripted or compiled one, and for
+    one that needs more than one input.
     """
     check_model(model)
     if any(isinstance(m, torch.jit.ScriptModule) or hasattr(m, "_orig_mod") for m in model.modules()):
         raise ValueError("a scripted or compiled model hides its layers: use the module that it was made from")
+    _check_one_input(model)
     named = [*model.parameters(), *model.buffers()]
     return copy.deepcopy(model, {id(t): _like(t) for t in named})
 
@@ -89,16 +94,22 @@ def blank(model, shape):
 
 
 @contextmanager
-def named_errors(model, shape, place=None):
-    """Turns torch's errors into ValueErrors that name the model, its input and, where `place` says it, the layer."""
+def named_errors(model, shape, place):
+    """Turns errors into ValueErrors that name the model, its input and the layer, which `place` says."""
     try:
         yield
     except NotImplementedError:
         raise
-    except RuntimeError as error:
+    except Exception as error:
         name, size = type(model).__name__, "x".join(map(str, shape[1:]))
-        within = f", in {place()}" if place else ""
-        raise ValueError(f"{name} on an input of {size}{within}: {error}") from error
+        raise ValueError(f"{name} on an input of {size}, in {place()}: {error}") from error
+
+
+def _check_one_input(model):
+    try:
+        inspect.signature(model.forward).bind("pictures")
+    except TypeError as error:
+        raise ValueError(f"{type(model).__name__} must take one input, a batch of pictures: {error}") from error
 
 
 def _like(tensor):
@@ -125,12 +136,12 @@ PRODUCTS |= {"convolution", "scaled_dot_product_attention", "multi_head_attentio
 PRODUCTS |= {"rnn_tanh", "rnn_relu", "lstm", "gru", "rnn_tanh_cell", "rnn_relu_cell", "lstm_cell", "gru_cell"}
 
 
-class _Watcher(TorchFunctionMode):
-    """Rows for the calls of leaf modules, by hooks, and for functions called by modules with parts."""
+class _Places:
+    """Which module runs: the last of `stack`, by hooks."""
 
     def __init__(self, model):
         super().__init__()
-        self.rows, self.stack, self.seen, self.model = [], [], set(), model
+        self.stack, self.model = [], model
         for name, module in model.named_modules():
             module.register_forward_pre_hook(lambda m, args, name=name: self.enter(name, m), with_kwargs=False)
             module.register_forward_hook(self.leave, with_kwargs=True)
@@ -139,7 +150,25 @@ class _Watcher(TorchFunctionMode):
         self.stack.append((name, module))
 
     def leave(self, module, args, kwargs, output):
-        name, _ = self.stack.pop()
+        self.stack.pop()
+
+    def place(self):
+        if not self.stack:
+            return f"the {type(self.model).__name__}"
+        name, module = self.stack[-1]
+        return f"layer {name!r} ({type(module).__name__})" if name else f"the {type(module).__name__}"
+
+
+class _Watcher(_Places, TorchFunctionMode):
+    """Rows for the calls of leaf modules, by hooks, and for functions called by modules with parts."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.rows, self.seen = [], set()
+
+    def leave(self, module, args, kwargs, output):
+        name, _ = self.stack[-1]
+        super().leave(module, args, kwargs, output)
         new = set(module.parameters(recurse=False)) - self.seen
         self.seen |= new
         own = sum(p.numel() for p in new)
@@ -170,12 +199,6 @@ class _Watcher(TorchFunctionMode):
             if not self.rows[-1].activations and self.rows[-1].input == self.rows[-1].output:
                 self.rows.pop()  # looked at or worked in place, and nothing has changed its shape
         return output
-
-    def place(self):
-        if not self.stack:
-            return f"the {type(self.model).__name__}"
-        name, module = self.stack[-1]
-        return f"layer {name!r} ({type(module).__name__})" if name else f"the {type(module).__name__}"
 
 
 def _is_layer(module):

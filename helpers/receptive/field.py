@@ -5,6 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from helpers.arguments import whole
+from helpers.watch import check_model
+
 
 class ReceptiveField(NamedTuple):
     """The unit at index i sees `size` pixels from i*stride - padding on; each is a pair (h, w).
@@ -69,11 +72,22 @@ def _common_axis(inputs, place):
 
 
 def input_shape(model, input_size):
-    size = (input_size, input_size) if np.ndim(input_size) == 0 else tuple(input_size)
+    """(1, C, H, W). Raises ValueError for what is no size, and for what is no torch.nn.Module."""
+    check_model(model)
+    size = _whole_numbers(input_size if np.iterable(input_size) else (input_size, input_size))
     size = (_channels(model), *size) if len(size) == 2 else size
-    if len(size) not in (3, 4) or min(size) < 1:
-        raise ValueError(f"input_size must be (C, H, W), (N, C, H, W), (H, W) or an int, got {input_size!r}")
+    if len(size) not in (3, 4):
+        forms = "a side in pixels, (H, W), (C, H, W) or (N, C, H, W), of whole numbers from 1 on"
+        raise ValueError(f"input_size must be {forms}: got {input_size!r}")
     return (1, *size[-3:])
+
+
+def _whole_numbers(values):
+    """The values as ints, or none if one of them is no whole number of at least 1."""
+    try:
+        return tuple(whole("a side", value, 1) for value in values)
+    except ValueError:
+        return ()
 
 
 def _channels(model):

@@ -206,7 +206,7 @@ def test_a_product_of_matrices_is_refused(function):
 def test_what_the_model_cannot_take_is_named():
     with pytest.raises(ValueError, match="LeNet on an input of 1x32x32, in layer 'conv1'"):
         layer_costs(LeNet(), (1, 32, 32))
-    with pytest.raises(ValueError, match="LeNet on an input of 1x32x32: "):
+    with pytest.raises(ValueError, match="LeNet on an input of 1x32x32, in layer 'conv1'"):
         training_bytes(LeNet(), (1, 32, 32))
     with pytest.raises(ValueError, match="hides its layers"):
         layer_costs(nn.Sequential(torch.jit.script(nn.Conv2d(3, 4, 1))), 8)
@@ -214,6 +214,35 @@ def test_what_the_model_cannot_take_is_named():
         layer_costs(3, 32)
     with pytest.raises(ValueError, match="input_size"):
         layer_costs(LeNet(), (3, 0, 32))
+
+
+@pytest.mark.parametrize("function", [layer_costs, training_bytes])
+@pytest.mark.parametrize(("model", "size", "words"), [
+    (nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm1d(2)), 8, r"3x8x8, in layer '1' \(BatchNorm1d\): expected 2D"),
+    (nn.Sequential(nn.Flatten(5)), 8, r"1x8x8, in layer '0' \(Flatten\): Dimension out of range"),
+    (nn.Bilinear(2, 2, 2), 8, "Bilinear must take one input, a batch of pictures: missing a required argument"),
+    ("vgg16", 8, "must be a torch.nn.Module, got str"), (LeNet(), "32", "a side in pixels.*: got '32'"),
+    (LeNet(), None, "got None"), (LeNet(), 32.5, "got 32.5"), (LeNet(), True, "got True"),
+])  # fmt: skip
+def test_both_name_what_is_wrong(function, model, size, words):
+    with pytest.raises(ValueError, match=words):
+        function(model, size)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_bytes_are_counted_where_gradients_are_off(mode):
+    with mode():
+        assert training_bytes(LeNet(), 32) == training_bytes(LeNet(), (3, 32, 32)) > 0
+        assert not torch.is_grad_enabled()
+    assert training_bytes(nn.Conv2d(1, 4, 3, padding=1), (1, 8, 8)) == 64 * 4
+
+
+def test_a_part_that_does_not_run_has_no_row():
+    with torch.device("meta"):
+        model = zoo.googlenet(weights=None, init_weights=False)
+    rows = layer_costs(model, 224)
+    aside = count_parameters(model.aux1) + count_parameters(model.aux2)
+    assert sum(row.parameters for row in rows) == count_parameters(model) - aside
 
 
 def test_the_model_stays_as_it_was():

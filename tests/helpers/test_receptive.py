@@ -1,7 +1,9 @@
 """helpers.receptive: known fields, the recurrence against gradients, and every refusal."""
 
 import copy
+import re
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -452,10 +454,24 @@ def test_input_too_small():
         measured_receptive_field(lenet(), "5", 8)
 
 
-@pytest.mark.parametrize("size", [0, (3,), (3, 0, 8), (1, 1, 3, 8, 8)])
+@pytest.mark.parametrize("size", [0, (3,), (3, 0, 8), (1, 1, 3, 8, 8), "32", None, 32.5, True, (3, "8", 8), (3, (8, 8)),
+                                  (3, 8.0, 8)])  # fmt: skip
 def test_input_sizes_refused(size):
-    with pytest.raises(ValueError, match="input_size must be"):
-        receptive_fields(lenet(), size)
+    words = r"input_size must be a side in pixels, \(H, W\), \(C, H, W\) or .* from 1 on: got " + re.escape(repr(size))
+    for function in (receptive_fields, lambda *given: measured_receptive_field(given[0], "3", given[1])):
+        with pytest.raises(ValueError, match=words):
+            function(lenet(), size)
+
+
+def test_other_forms_of_a_size():
+    expected = receptive_fields(lenet(), 32)
+    for size in (np.int64(32), (32, 32), [3, 32, 32], torch.Size((1, 3, 32, 32)), np.array([3, 32, 32])):
+        assert receptive_fields(lenet(), size) == expected
+
+
+def test_what_is_no_model_is_named():
+    with pytest.raises(ValueError, match="must be a torch.nn.Module, got str"):
+        receptive_fields("resnet18", 224)
 
 
 def test_field_cut_off():
