@@ -4,14 +4,13 @@ Source: Chapter 10, "AlexNet, layer by layer".
 """
 
 from dataclasses import dataclass, field
-from html import escape
+from html import escape, unescape
 
 import torch
 from torch import fx, nn
 
 from helpers.costs import KINDS, blank, layer_costs, on_meta
 from helpers.receptive.field import input_shape, tensors
-from helpers.watch import check_model
 
 WIDTH, ROW, GAP, TOP, SHOWN = 360, 46, 14, 58, 720  # units; SHOWN: pixels of the width when the file is opened
 COLOURS = {"conv": "#CFE3F5", "pool": "#D5EBD0", "dense": "#FBE0C3", "block": "#E3D9F2", "meet": "#E8E8E8"}
@@ -47,13 +46,15 @@ def drawing(model, input_size, title, blocks=True):
 
     input_size is as in `receptive_fields`. blocks: modules with parts of their own, but for nn.Sequential, are one box
     each, and equal ones in a row are drawn once; False opens them. Normalisation and activation are written into the
-    box that they follow. Shapes are channels x height x width. title: for the heading and for screen readers, who
-    also get the list of boxes. Raises ValueError if torch.fx can't trace the model or the model can't take the input,
-    and NotImplementedError as `layer_costs`. Source: Chapter 10, "AlexNet, layer by layer".
+    box that they follow. Shapes are channels x height x width. title: text for the heading; where a page holds the
+    drawing itself, screen readers say the title and the list of boxes; where it shows it as an image, they say that
+    image's alternative text. Raises ValueError for a title that is no text, if torch.fx can't trace the model or the
+    model can't take the input, and NotImplementedError as `layer_costs`. Source: Chapter 10, "AlexNet, layer by layer".
     """
     from IPython.display import SVG  # a notebook has it
 
-    check_model(model)
+    if not isinstance(title, str) or not title.strip():
+        raise ValueError(f"title must be text that names the drawing, got {title!r}")
     boxes = _boxes(model, input_shape(model, input_size), blocks)
     boxes = _repeated(boxes) if blocks else boxes
     levels = _levels(boxes)
@@ -63,14 +64,32 @@ def drawing(model, input_size, title, blocks=True):
 
 
 def below(*drawings):
-    """Several drawings in one, each under the one before. Raises ValueError for none."""
-    if not drawings:
-        raise ValueError("give at least one drawing")
+    """Several drawings in one, each under the one before; its title and description are theirs, one after the other.
+
+    Raises ValueError for none, and for what `drawing` does not return.
+    """
+    _check_drawings(drawings)
     heights = [float(d.data.partition('viewBox="0 0 360 ')[2].partition('"')[0]) for d in drawings]
     parts = [f'<svg y="{sum(heights[:i]):g}" {d.data.partition("<svg ")[2]}' for i, d in enumerate(drawings)]
     parts = [part.replace(f'width="{SHOWN}"', f'width="{WIDTH}"', 1) for part in parts]
     parts = [part.replace(f'height="{h * SHOWN / WIDTH:g}"', f'height="{h:g}"', 1) for part, h in zip(parts, heights)]
-    return type(drawings[0])(_open(sum(heights)) + "".join(parts) + "</svg>")
+    said = [[unescape(_inside(d.data, tag)) for d in drawings] for tag in ("title", "desc")]
+    head = _head("; ".join(said[0]), " ".join(said[1]))
+    return type(drawings[0])(_open(sum(heights)) + head + "".join(parts) + "</svg>")
+
+
+def _check_drawings(drawings):
+    if not drawings:
+        raise ValueError("give at least one drawing")
+    for d in drawings:
+        data = getattr(d, "data", None)
+        if not isinstance(data, str) or 'viewBox="0 0 360 ' not in data or not _inside(data, "title"):
+            raise ValueError(f"give drawings as `drawing` returns them, each an argument, got {type(d).__name__}")
+
+
+def _inside(data, tag):
+    """What stands in the first element of that name."""
+    return data.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
 
 
 class _Tracer(fx.Tracer):
@@ -281,9 +300,13 @@ def _open(height):
     )
 
 
+def _head(title, said):
+    return f"<title>{escape(title)}</title><desc>{escape(said)}</desc>"
+
+
 def _document(title, boxes, lines, height):
     said = "; ".join(f"{b.label}{f', {b.times} times' * (b.times > 1)}, gives {_shape(b.shape)}" for b in boxes)
-    head = f"<title>{escape(title)}</title><desc>From the top down: {escape(said)}.</desc>"
+    head = _head(title, f"From the top down: {said}.")
     paper = f'<rect width="{WIDTH}" height="{height:g}" rx="6" fill="#FFFFFF"/>'
     return _open(height) + head + paper + _text(8, 22, title, 15, weight="bold") + "".join(lines) + "</svg>"
 

@@ -183,6 +183,15 @@ def test_one_below_the_other():
     assert root.get("viewBox") == f"0 0 360 {sum(heights):g}"
 
 
+def test_drawings_in_one_are_named_by_all_titles():
+    first = drawing(LeNet(), 32, 'The <first> & "best"')
+    second = drawing(nn.Sequential(nn.Conv2d(3, 2, 1)), 32, "Second")
+    title, said, _ = read(below(first, second))
+    assert title == 'The <first> & "best"; Second'
+    assert said == f"{read(first)[1]} {read(second)[1]}"
+    assert read(below(below(first, second), second))[0] == 'The <first> & "best"; Second; Second'
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0, "0"), (999, "999"), (1000, "1.00 k"), (9995, "10.0 k"), (37_752_832, "37.8 M"), (999_600, "1.00 M"),
@@ -203,3 +212,25 @@ def test_what_cannot_be_drawn_is_named():
         drawing(Branching(), (1, 4, 4), "x")
     with pytest.raises(ValueError, match="at least one drawing"):
         below()
+
+
+@pytest.mark.parametrize(("size", "title", "words"), [
+    (32, None, "title must be text that names the drawing, got None"), (32, 7, "title must be text .* got 7"),
+    (32, " ", "title must be text"), ("32", "x", "input_size must be a side .* got '32'"),
+    ((1, 32, 32), "x", "on an input of 1x32x32, in layer 'conv1'"),
+])  # fmt: skip
+def test_what_cannot_be_drawn_of_a_model_is_named(size, title, words):
+    with pytest.raises(ValueError, match=words):
+        drawing(LeNet(), size, title)
+
+
+@pytest.mark.parametrize(("given", "kind"), [("a", "str"), ([], "list"), (None, "NoneType"), (0, "int")])
+def test_what_is_no_drawing_is_named(given, kind):
+    with pytest.raises(ValueError, match=f"as `drawing` returns them, each an argument, got {kind}"):
+        below(drawing(LeNet(), 32, "x"), given)
+
+
+def test_a_foreign_drawing_is_refused():
+    foreign = type(drawing(LeNet(), 32, "x"))('<svg viewBox="0 0 9 9"><title>x</title></svg>')
+    with pytest.raises(ValueError, match="as `drawing` returns them, each an argument, got SVG"):
+        below(foreign)
