@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers import data, download
-from helpers.arguments import whole
+from helpers.arguments import all_tensors, at_least, described, whole
 from helpers.train import floats
 from helpers.watch import find_layer, output_of, watching
 
@@ -25,20 +25,20 @@ def features(model, images, layer, preprocess=floats, batch_size=50):
     folder `features`, in a file named by a hash of the model, its weights, the layer and all that the model is given:
     with another weight or pixel it is another file. The first pictures are computed anew every time and compared; a
     file that does not agree, or is damaged, is written again. Files may be removed at any time. Raises ValueError for
-    no pictures, for a name that the model has not and for a layer that it does not use.
-    Source: Chapter 11, "Features computed once".
+    no pictures or another form of them, for a preprocess that does not return a row for each, for a name that the model
+    has not and for a layer that it does not use. Source: Chapter 11, "Features computed once".
     """
-    if not len(images):
-        raise ValueError("there are no pictures to compute features of")
+    _check_images(images)
     whole("batch_size", batch_size, 1)
     layer, _ = find_layer(model, layer)
     like = next(model.parameters(), torch.zeros(()))
+    prepared = _checked(preprocess)
     parts = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
-    path = data.home() / "features" / f"{_key(model, layer, map(preprocess, parts))}.npz"
-    sample = _outputs(model, layer, [preprocess(images[:SAMPLE]).to(like)])
+    path = data.home() / "features" / f"{_key(model, layer, map(prepared, parts))}.npz"
+    sample = _outputs(model, layer, [prepared(images[:SAMPLE]).to(like)])
     kept = _load(path)
     if kept is None or len(kept) != len(images) or not _agree(kept[: len(sample)], sample):
-        kept = _outputs(model, layer, (preprocess(part).to(like) for part in parts))
+        kept = _outputs(model, layer, (prepared(part).to(like) for part in parts))
         _keep(path, kept)
     return kept
 
@@ -47,8 +47,8 @@ def linear_cka(a, b):
     """How alike two descriptions of the same pictures are, 0 to 1: ||b'a||^2 / (||a'a|| ||b'b||), columns centred.
 
     a, b: float (N, D) and (N, E), a row a picture; ' transposes, || || is the root of the sum of squares. 1 where one
-    is the other turned, mirrored or scaled. Raises ValueError for other shapes, different N, numbers that are not
-    finite, and rows all equal.
+    is the other turned, mirrored or scaled. Raises ValueError for other shapes, different N, what is no tensor, numbers
+    that are not finite, and rows all equal.
     Source: Kornblith et al. (2019); Chapter 11, "What was destroyed".
     """
     _check(a, b)
@@ -61,8 +61,8 @@ def linear_cka(a, b):
 def mean_cosine(a, b):
     """The cosine of the angle between the two descriptions of a picture, averaged over the pictures: -1 to 1.
 
-    a, b: float (N, D). Raises ValueError for other shapes, for numbers that are not finite and for a row of zeros,
-    which has no direction.
+    a, b: float (N, D). Raises ValueError for other shapes, for what is no tensor, for numbers that are not finite and
+    for a row of zeros, which has no direction.
     Source: Chapter 11, "What was destroyed".
     """
     _check(a, b)
@@ -77,14 +77,12 @@ def probe(features, labels, n_classes, decay=1e-3):
     """A dense layer fitted to features until it converges: a function from features (N, D) to logits (N, n_classes).
 
     It minimises the mean cross-entropy plus decay/2 times the squared weights, on features brought to mean 0 and
-    deviation 1: the one minimum, whatever the start. Raises ValueError for another number of labels than features,
-    and for labels that are no whole numbers from 0 to n_classes - 1.
-    Source: Alain and Bengio (2016); Chapter 11, "What was destroyed".
+    deviation 1: the one minimum, whatever the start. Raises ValueError for no features, for what is no tensor, for
+    numbers that are not finite, for another number of labels than features, for labels that are no whole numbers from
+    0 to n_classes - 1, and for a negative decay. Source: Alain and Bengio (2016); Chapter 11, "What was destroyed".
     """
-    if len(features) != len(labels) or features.ndim != 2:
-        raise ValueError(f"features must be (N, D) with N labels, got {tuple(features.shape)} and {len(labels)}")
-    if labels.dtype != torch.int64 or not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
-        raise ValueError(f"labels must be int64, from 0 to {n_classes - 1}, one for each class")
+    _check_probe(features, labels, whole("n_classes", n_classes, 1))
+    at_least("decay", decay)
     features = features.float()
     mean, deviation = features.mean(0), features.std(0, correction=0).clamp(min=1e-6)
     x = (features - mean) / deviation
@@ -147,7 +145,42 @@ def _keep(path, values):
         pass  # a data home that cannot be written: computed again next time
 
 
+def _check_images(images):
+    if not torch.is_tensor(images) or images.dtype != torch.uint8 or images.ndim != 4:
+        got = f"{images.dtype} {described(images)}" if torch.is_tensor(images) else described(images)
+        hint = ": pass its .images" if hasattr(images, "images") else ""
+        raise ValueError(f"images must be a uint8 tensor (N, 3, H, W), got {got}{hint}")
+    if not len(images):
+        raise ValueError("there are no pictures to compute features of")
+
+
+def _checked(preprocess):
+    """The function, which then raises ValueError where it does not return a row for each picture."""
+    if not callable(preprocess):
+        raise ValueError(f"preprocess must be a function of a batch of pictures, got {described(preprocess)}")
+
+    def prepared(part):
+        x = preprocess(part)
+        if not torch.is_tensor(x) or x.shape[:1] != part.shape[:1]:
+            raise ValueError(f"preprocess must return {len(part)} rows for {len(part)} pictures, got {described(x)}")
+        return x
+
+    return prepared
+
+
+def _check_probe(features, labels, n_classes):
+    all_tensors(features=features, labels=labels)
+    if features.ndim != 2 or labels.shape != features.shape[:1] or not len(features):
+        shapes = f"{tuple(features.shape)} and {tuple(labels.shape)}"
+        raise ValueError(f"features must be (N, D), at least one row, with N labels, got {shapes}")
+    if not features.isfinite().all():
+        raise ValueError("features must be finite")
+    if labels.dtype != torch.int64 or not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
+        raise ValueError(f"labels must be int64, from 0 to {n_classes - 1}, one for each class")
+
+
 def _check(a, b):
+    all_tensors(a=a, b=b)
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b) or not len(a):
         shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
         raise ValueError(f"features must be (N, D) and (N, E) of the same N pictures, got {shapes}")

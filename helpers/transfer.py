@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers.arguments import described, whole
+from helpers.arguments import at_least, described, image_set, whole
 from helpers.train import batches
 from helpers.watch import check_model, find_layer
 
@@ -38,12 +38,17 @@ def replace_head(model, n_classes):
 def freeze(model, *layers):
     """Take the parameters of the layers, given by name, out of training; returns how many numbers these are.
 
-    It does not touch the statistics of batch normalisation: see `training_mode`. Raises ValueError for no layer and,
-    with near matches, for a name that the model has not. Source: Chapter 11, "A new head".
+    It does not touch the statistics of batch normalisation: see `training_mode`. Raises ValueError for no layer, for a
+    list of names in place of names and, with near matches, for a name that the model has not.
+    Source: Chapter 11, "A new head".
     """
     if not layers:
         raise ValueError("name at least one layer to freeze")
-    chosen = [find_layer(model, layer)[1].requires_grad_(False) for layer in layers]
+    if not all(isinstance(layer, (str, nn.Module)) for layer in layers):
+        raise ValueError(f"give the names as separate arguments, freeze(model, *names), got {layers!r}")
+    chosen = [find_layer(model, layer)[1] for layer in layers]
+    for layer in chosen:
+        layer.requires_grad_(False)
     return sum(p.numel() for p in {id(p): p for layer in chosen for p in layer.parameters()}.values())
 
 
@@ -66,13 +71,11 @@ def parameter_groups(model, rates):
 
     rates: a dict from a layer's name to its learning rate; a parameter gets that of the longest name that it lies in,
     "" being the whole model. {"fc": 0.1} trains the head, {"": 0.001, "fc": 0.1} all of it, the head a hundred times
-    as fast. Raises ValueError for no rates, a negative one, an unknown name, and layers without parameters only.
-    Source: Chapter 11, "The order of steps".
+    as fast. Raises ValueError for no rates, one that is negative, not finite or no number, an unknown name, and layers
+    without parameters only. Source: Chapter 11, "The order of steps".
     """
-    if not isinstance(rates, dict) or not rates or not all(rate >= 0 for rate in rates.values()):
-        raise ValueError(f"rates must give at least one layer a learning rate of 0 or more, as a dict, got {rates}")
-    for name in filter(None, rates):
-        find_layer(model, name)
+    check_model(model)
+    _check_rates(model, rates)
     within = {parameter: [] for parameter in model.parameters()}
     for path, parameter in model.named_parameters(remove_duplicate=False):  # a shared one lies in several layers
         within[parameter] += [name for name in rates if not name or path.startswith(f"{name}.")]
@@ -86,6 +89,17 @@ def parameter_groups(model, rates):
     return [{"params": group, "lr": rates[name]} for name, group in groups.items() if group]
 
 
+def _check_rates(model, rates):
+    if not isinstance(rates, dict) or not rates:
+        raise ValueError(f"rates must give at least one layer a learning rate, as a dict, got {rates!r}")
+    for name, rate in rates.items():
+        if not isinstance(name, str):
+            raise ValueError(f"rates must name each layer by a text, '' for the whole model, got {name!r}")
+        if name:
+            find_layer(model, name)
+        at_least(f"the learning rate of {name!r}", rate)
+
+
 def fine_tune(model, pictures, rates, steps=200, batch_size=30, *, augment=None, normalise=None, statistics="kept",
               seed=0):  # fmt: skip
     """Train the layers named in `rates` and return the loss of each step; the model is left in eval mode.
@@ -94,15 +108,16 @@ def fine_tune(model, pictures, rates, steps=200, batch_size=30, *, augment=None,
     batch normalisation, "kept" as they are in frozen layers (`training_mode`), "renewed" from the new pictures in all
     layers (`model.train()`), or "fixed" in all layers (`model.eval()`, which turns dropout off as well).
     augment, normalise: as in `helpers.train.fit`. seed: of the order of the pictures and of augment. The pictures go
-    to the model's device, with its precision. Raises ValueError for another choice of statistics, for steps below 1,
-    for no pictures, and for a model that returns no logits, or fewer than there are classes.
+    to the model's device, with its precision. Raises ValueError for another choice of statistics, for steps or a
+    batch_size that is no whole number of at least 1, for pictures that are no ImageSet or empty, for rates as
+    `parameter_groups`, and for a model that returns no logits, or fewer than there are classes.
     Source: Chapter 11, "The order of steps".
     """
     modes = {"kept": training_mode, "renewed": nn.Module.train, "fixed": nn.Module.eval}
     if statistics not in modes:
         raise ValueError(f"statistics must be one of {', '.join(map(repr, modes))}, got {statistics!r}")
-    if steps < 1 or batch_size < 1 or not len(pictures):
-        raise ValueError(f"no training: {steps} steps, batches of {batch_size}, {len(pictures)} pictures")
+    steps, batch_size = whole("steps", steps, 1), whole("batch_size", batch_size, 1)
+    image_set("pictures", pictures)
     optimizer = torch.optim.SGD(parameter_groups(model, rates), momentum=0.9)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: (1 + math.cos(math.pi * i / steps)) / 2)
     generator, losses = torch.Generator().manual_seed(seed), []

@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from helpers import features
+from helpers.imageset import ImageSet
 from helpers.models import PoolNet
 from helpers.pretrained import Preprocess
 
@@ -184,6 +185,33 @@ def test_features_refuse(at_home, net, images):
         features.features(unused, images, "other")
 
 
+def as_set(images):
+    return ImageSet(images, torch.zeros(len(images)).long(), ("one",), "noise")
+
+
+@pytest.mark.parametrize("change, words", [
+    (as_set, r"a uint8 tensor \(N, 3, H, W\), got ImageSet: pass its .images$"),
+    (lambda x: x.numpy(), "got ndarray$"), (lambda x: x[0], r"got torch.uint8 \(3, 16, 16\)$"),
+    (lambda x: x / 255, r"got torch.float32 \(9, 3, 16, 16\)$"), (list, "got list$"), (lambda x: None, "got NoneType$"),
+])  # fmt: skip
+def test_other_pictures_are_refused(at_home, net, images, change, words):
+    with pytest.raises(ValueError, match=words):
+        features.features(net, change(images), "flatten")
+
+
+@pytest.mark.parametrize("preprocess, words", [
+    (None, "preprocess must be a function of a batch of pictures, got NoneType"), ("halved", "a function .* got str"),
+    (lambda x: x[:3] / 255, r"must return 9 rows for 9 pictures, got \(3, 3, 16, 16\)"),
+    (lambda x: x.repeat(2, 1, 1, 1) / 255, "must return 9 rows for 9 pictures, got .18, "),
+    (lambda x: None, "9 rows for 9 pictures, got NoneType"), (lambda x: x.numpy(), "got ndarray"),
+    (lambda x: x.sum(), r"9 rows for 9 pictures, got \(\)"),
+])  # fmt: skip
+def test_other_preprocessing_is_refused(at_home, net, images, preprocess, words):
+    with pytest.raises(ValueError, match=words):
+        features.features(net, images, "flatten", preprocess)
+    assert not at_home.exists()
+
+
 class Unused(nn.Module):
     def __init__(self, net):
         super().__init__()
@@ -243,6 +271,17 @@ def test_measures_refuse_other_shapes(a, b, words):
             measure(a, b)
 
 
+@pytest.mark.parametrize("a, b, words", [
+    (np.eye(3), torch.eye(3), "a must be a torch tensor, got ndarray: torch.as_tensor makes one"),
+    (torch.eye(3), [[1.0], [2.0], [3.0]], "b must be a torch tensor, got list"), (None, None, "got NoneType"),
+    (torch.eye(3), torch.full((3, 2), float("nan")), "finite"),
+])  # fmt: skip
+def test_measures_refuse_other_kinds(a, b, words):
+    for measure in (features.linear_cka, features.mean_cosine):
+        with pytest.raises(ValueError, match=words):
+            measure(a, b)
+
+
 def test_measures_refuse_what_has_no_answer():
     with pytest.raises(ValueError, match="same features"):
         features.linear_cka(torch.ones(3, 2), torch.eye(3))
@@ -278,8 +317,24 @@ def test_the_probe_is_logistic_regression():
 def test_the_probe_takes_dead_features_and_refuses_other_lengths():
     x = torch.cat([draws((30, 2))[0], torch.zeros(30, 1)], 1)
     assert features.probe(x, torch.arange(30) % 2, 2)(x).isfinite().all()
-    with pytest.raises(ValueError, match="N labels, got .30, 3. and 29"):
+    with pytest.raises(ValueError, match=r"N labels, got .30, 3. and .29,"):
         features.probe(x, torch.zeros(29, dtype=torch.long), 2)
     for labels in (torch.arange(30), torch.arange(30) % 2 - 1, torch.zeros(30)):
         with pytest.raises(ValueError, match="int64, from 0 to 1"):
             features.probe(x, labels, 2)
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"features": np.eye(4)}, "features must be a torch tensor, got ndarray"),
+    ({"features": [[1.0]] * 4}, "features must be a torch tensor, got list"),
+    ({"labels": [0, 1, 0, 1]}, "labels must be a torch tensor, got list: torch.as_tensor"),
+    ({"labels": np.zeros(4, np.int64)}, "labels must be a torch tensor, got ndarray"),
+    ({"labels": torch.zeros(4, 1).long()}, r"with N labels, got \(4, 4\) and \(4, 1\)"),
+    ({"features": torch.eye(0), "labels": torch.zeros(0).long()}, r"at least one row, with N labels, got \(0, 0\)"),
+    ({"features": torch.eye(4) / 0}, "features must be finite"),
+    ({"decay": -1e-3}, "decay must be at least 0, got -0.001"), ({"decay": float("nan")}, "decay .* got nan"),
+    ({"decay": "weak"}, "decay must be at least 0, got 'weak'"), ({"n_classes": 2.0}, "n_classes must be .* got 2.0"),
+])  # fmt: skip
+def test_the_probe_names_what_is_wrong(change, words):
+    with pytest.raises(ValueError, match=words):
+        features.probe(**{"features": torch.eye(4), "labels": torch.arange(4) % 2, "n_classes": 2} | change)

@@ -78,10 +78,16 @@ def test_freeze_counts_a_parameter_once():
     assert transfer.freeze(model, "0", "0.0") == 9
 
 
-@pytest.mark.parametrize("layers, words", [((), "at least one layer"), (("conv9",), "did you mean conv")])
-def test_freeze_refuses(layers, words):
+@pytest.mark.parametrize("layers, words", [
+    ((), "at least one layer"), (("conv1", "conv9"), "did you mean conv"),
+    ((["conv1", "fc"],), r"as separate arguments, freeze\(model, \*names\), got \(\['conv1', 'fc'\],\)"),
+    ((("conv1",),), "separate arguments"), ((None,), "separate arguments"), (("conv1", 3), "separate arguments"),
+])  # fmt: skip
+def test_freeze_refuses_and_freezes_nothing(layers, words):
+    model = net()
     with pytest.raises(ValueError, match=words):
-        transfer.freeze(net(), *layers)
+        transfer.freeze(model, *layers)
+    assert all(p.requires_grad for p in model.parameters())
 
 
 def test_training_mode_leaves_frozen_layers_in_eval_mode():
@@ -157,8 +163,12 @@ def test_refused_rates_freeze_nothing():
 
 
 @pytest.mark.parametrize("rates, words", [
-    ({}, "at least one layer"), ({"fc": -1}, "0 or more"), ({"cf": 0.1}, "no layer 'cf'"),
-    ({"fc": float("nan")}, "0 or more"), (0.1, "as a dict, got 0.1"), ({"relu1": 0.1}, "'relu1' have no parameters"),
+    ({}, "at least one layer"), ({"cf": 0.1}, "no layer 'cf'"),
+    (0.1, "as a dict, got 0.1"), ({"relu1": 0.1}, "'relu1' have no parameters"),
+    ({"fc": -1}, "the learning rate of 'fc' must be at least 0, got -1"), ({"fc": float("nan")}, "at least 0, got nan"),
+    ({"fc": "0.1"}, "the learning rate of 'fc' must be at least 0, got '0.1'"), ({"fc": None}, "0, got None"),
+    ({"": float("inf")}, "the learning rate of '' must be at least 0, got inf"), ({"": [0.1]}, r"got \[0.1\]"),
+    ({None: 0.1}, "name each layer by a text, '' for the whole model, got None"), ({0: 0.1}, "by a text, .* got 0"),
 ])  # fmt: skip
 def test_groups_refuse(rates, words):
     with pytest.raises(ValueError, match=words):
@@ -264,10 +274,15 @@ def test_it_goes_on_over_the_end_of_an_epoch_and_repeats_with_its_seed():
 
 
 @pytest.mark.parametrize("options, words", [
-    ({"statistics": "frozen"}, "'fixed', got 'frozen'"), ({"steps": 0}, "0 steps"), ({"batch_size": 0}, "batches of 0"),
+    ({"statistics": "frozen"}, "'fixed', got 'frozen'"),
+    ({"steps": 0}, "steps must be a whole number of at least 1, got 0"), ({"steps": 2.5}, "steps must be .* got 2.5"),
+    ({"steps": "9"}, "steps must be .* got '9'"), ({"steps": True}, "steps must be .* got True"),
+    ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+    ({"batch_size": None}, "batch_size must be .* got None"), ({"rates": {"fc": "fast"}}, "at least 0, got 'fast'"),
+    ({"pictures": pictures(3).subset([])}, "an ImageSet of at least one picture, got 0 pictures"),
+    ({"pictures": pictures().images}, r"an ImageSet of at least one picture, got \(60, 3, 16, 16\)"),
+    ({"pictures": None}, "pictures must be an ImageSet .* got NoneType"), ({"model": "fc"}, "torch.nn.Module, got str"),
 ])  # fmt: skip
 def test_fine_tune_refuses(options, words):
     with pytest.raises(ValueError, match=words):
-        transfer.fine_tune(net(), pictures(), {"fc": 0.1}, **options)
-    with pytest.raises(ValueError, match="0 pictures"):
-        transfer.fine_tune(net(), pictures(3).subset([]), {"fc": 0.1})
+        transfer.fine_tune(**{"model": net(), "pictures": pictures(), "rates": {"fc": 0.1}} | options)
