@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers import augment
-from helpers.arguments import described, whole
+from helpers.arguments import all_tensors, as_float, at_least, image_set, whole
 from helpers.train import adam, floats, logits
+
+ROUNDING = 0.01  # how far from 1 a point's length may lie, of half precision, too
 
 
 class Roc(NamedTuple):
@@ -34,6 +36,7 @@ class Embedder(nn.Sequential):
         if len(channels) < 3:
             raise ValueError(f"channels must be at least three numbers, for three strides of 2, got {channels}")
         super().__init__()
+        self.size = size
         for i, (before, after) in enumerate(zip((3, *channels), channels)):
             kernel, stride = 3 if i else 5, 2 if i < 3 else 1
             self.add_module(f"conv{i + 1}", nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False))
@@ -47,7 +50,13 @@ class Embedder(nn.Sequential):
 
 
 def embed(model, pictures, batch_size=200):
-    """The model's points (N, dimensions) for the pictures of an ImageSet: its outputs, as `helpers.train.logits`."""
+    """The model's points (N, dimensions) for the pictures of an ImageSet: its outputs, as `helpers.train.logits`.
+
+    Raises ValueError for what is no ImageSet, for no pictures, for pictures of another size than an `Embedder` takes,
+    and for a batch_size that is no whole number of at least 1.
+    """
+    whole("batch_size", batch_size, 1)
+    _check_pictures(model, pictures)
     return logits(model, pictures, batch_size=batch_size)
 
 
@@ -62,8 +71,10 @@ def contrastive_loss(distances, same, margin=1.0):
 
 def triplet_loss(positive, negative, margin=0.2):
     """For each triplet: max(0, positive - negative + margin), of the squared distances from the anchor to a picture of
-    the same person and to one of another. Source: Schroff et al. (2015); Chapter 12, "Triplets".
+    the same person and to one of another. Raises ValueError for what is no tensor.
+    Source: Schroff et al. (2015); Chapter 12, "Triplets".
     """
+    all_tensors(positive=positive, negative=negative)
     return (positive - negative + margin).clamp(min=0)
 
 
@@ -99,9 +110,11 @@ def people_batches(labels, steps, people=64, seed=0):
     """Yield `steps` batches of rows (2 * people,): two pictures each of people drawn at random, different ones where a
     person has two, else the only one twice; where there are fewer people than asked for, all of them.
 
-    labels: (N,), a whole number for each person. Raises ValueError for fewer than one of people.
+    labels: (N,), a whole number for each person. With the first batch it raises ValueError for no labels, for labels
+    that are no tensor (N,), and for steps or people that are no whole number of at least 1.
     """
-    whole("people", people, 1)
+    steps, people = whole("steps", steps, 1), whole("people", people, 1)
+    _check_labels(labels)
     order, counts = labels.argsort(stable=True), labels.unique(return_counts=True)[1]
     start, generator = counts.cumsum(0) - counts, torch.Generator().manual_seed(seed)
     for _ in range(steps):
@@ -121,10 +134,11 @@ def train_embedder(model, pictures, loss=batch_triplet, steps=400, people=64, lr
     """Train on batches of two pictures each of some people; returns each step's loss, leaves the model in eval mode.
 
     loss: a function (points, labels) -> loss; change: an augmentation (batch, generator) -> batch; the learning rate
-    rises to lr and falls again. Raises ValueError for a set of one person, for fewer than two people a batch, and
-    for steps below 1. Source: Chapter 12, "Triplets".
+    rises to lr and falls again. Raises ValueError for pictures as `embed`, for a set of one person, for fewer than two
+    people a batch, for steps below 1 and for a negative lr. Source: Chapter 12, "Triplets".
     """
-    whole("steps", steps, 1), whole("people", people, 2)
+    whole("steps", steps, 1), whole("people", people, 2), at_least("lr", lr)
+    _check_pictures(model, pictures)
     if len(pictures.labels.unique()) < 2:
         raise ValueError("pictures of at least two people are needed")
     generator, optimizer, losses = torch.Generator().manual_seed(seed), adam(model, lr), []
@@ -144,9 +158,11 @@ def train_embedder(model, pictures, loss=batch_triplet, steps=400, people=64, lr
 def pair_scores(z, labels):
     """(scores, same) of all pairs of pictures: the cosines (P,) of points of length 1, and bools (P,): one person?
 
-    z: (N, D), labels: (N,). Raises ValueError for other shapes.
+    z: (N, D), labels: (N,). Raises ValueError for other shapes, for what is no tensor, and for points that are not
+    finite or whose length differs from 1 by more than a rounding error.
     """
     _check_points(z, labels)
+    _check_lengths(z)
     first, second = torch.triu_indices(len(z), len(z), 1)
     return (z @ z.T)[first, second], labels[first] == labels[second]
 
@@ -168,9 +184,11 @@ def error_rates(scores, same, threshold):
     """(false match rate, false non-match rate) of accepting the pairs whose score is at least the threshold.
 
     The first is the share of strangers' pairs accepted, the second the share of one person's pairs rejected.
-    Raises ValueError as `roc`.
+    Raises ValueError as `roc`, and for a threshold that is no number.
     """
     _check_scores(scores, same)
+    if math.isnan(as_float(threshold)):
+        raise ValueError(f"threshold must be a number, as the scores are, got {threshold!r}")
     accepted = scores >= threshold
     return accepted[~same].double().mean().item(), (~accepted)[same].double().mean().item()
 
@@ -193,8 +211,8 @@ def threshold_for(scores, same, false_match):
     Raises ValueError where even the highest score of all accepts more, for what is no share from 0 to 1, and as `roc`.
     Source: Chapter 12, "Other people".
     """
-    if not 0 <= false_match <= 1:
-        raise ValueError(f"false_match must be a share from 0 to 1, got {false_match}")
+    if not 0 <= as_float(false_match) <= 1:
+        raise ValueError(f"false_match must be a share from 0 to 1, got {false_match!r}")
     thresholds, rates, _ = roc(scores, same)
     if rates[0] > false_match:
         raise ValueError(f"no threshold has a false match rate of {false_match} or less")
@@ -226,14 +244,34 @@ def _partners(z, labels):
     return equal & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), ~equal
 
 
+def _check_pictures(model, pictures):
+    image_set("pictures", pictures)
+    height, width = pictures.images.shape[2:]
+    if isinstance(model, Embedder) and not height == width == model.size:
+        raise ValueError(f"this Embedder takes pictures of {model.size}x{model.size} pixels, got {height}x{width}")
+
+
+def _check_labels(labels):
+    all_tensors(labels=labels)
+    if labels.ndim != 1 or not len(labels):
+        raise ValueError(f"labels must be (N,), one for each of at least one picture, got {tuple(labels.shape)}")
+
+
+def _check_lengths(z):
+    lengths = z.detach().float().norm(dim=1)
+    if not ((lengths - 1).abs() < ROUNDING).all():
+        got = f"{lengths.min().item():.3g} to {lengths.max().item():.3g}"
+        raise ValueError(f"points must have length 1, as torch.nn.functional.normalize(z) has, got lengths of {got}")
+
+
 def _check_points(z, labels):
+    all_tensors(points=z, labels=labels)
     if z.ndim != 2 or labels.shape != z.shape[:1]:
         raise ValueError(f"points must be (N, D) with labels (N,), got {tuple(z.shape)} and {tuple(labels.shape)}")
 
 
 def _check_pairs(values, same, name):
-    if not (torch.is_tensor(values) and torch.is_tensor(same)):
-        raise ValueError(f"{name} and same must be tensors, got {described(values)} and {described(same)}")
+    all_tensors(**{name: values, "same": same})
     if values.shape != same.shape or same.dtype != torch.bool:
         raise ValueError(f"{tuple(values.shape)} {name} need as many bools, got {same.dtype} {tuple(same.shape)}")
 

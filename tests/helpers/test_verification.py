@@ -267,7 +267,7 @@ def test_training_brings_one_persons_pictures_together():
             lambda: verification.threshold_for(torch.tensor([0.9, 0.1]), torch.tensor([False, True]), 0.5),
             "no threshold",
         ),
-        (lambda: verification.roc([0.9], [True]), "scores and same must be tensors, got list and list"),
+        (lambda: verification.roc([0.9], [True]), "scores must be a torch tensor, got list: torch.as_tensor makes one"),
         (lambda: verification.roc(torch.rand(2, 2), torch.eye(2) > 0), r"\(P,\), one for each pair, got \(2, 2\)"),
         (lambda: verification.error_rates(torch.rand(2), torch.tensor([True, True]), 0.5), "pairs of two"),
         (lambda: verification.threshold_for(*random_pairs(0), float("nan")), "share from 0 to 1, got nan"),
@@ -291,3 +291,100 @@ def test_training_brings_one_persons_pictures_together():
 def test_what_is_wrong_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def resized(pictures, height, width):
+    return faces.ImageSet(pictures.images[:, :, :height, :width], pictures.labels, pictures.classes, "cut")
+
+
+@pytest.mark.parametrize("function", [verification.embed, verification.train_embedder])
+def test_pictures_that_the_embedder_cannot_take_are_named(function):
+    model, drawn = verification.Embedder(4, size=32), faces.faces(2, 2, 33)
+    for other, got in ((drawn, "33x33"), (resized(drawn, 31, 31), "31x31"), (resized(drawn, 32, 33), "32x33")):
+        with pytest.raises(ValueError, match=f"this Embedder takes pictures of 32x32 pixels, got {got}"):
+            function(model, other)
+    for other, got in ((drawn.images, r"\(4, 3, 33, 33\)"), (None, "NoneType"), (drawn.subset([]), "0 pictures")):
+        with pytest.raises(ValueError, match=f"pictures must be an ImageSet of at least one picture, got {got}"):
+            function(model, other)
+    assert model.training  # as it was
+
+
+def test_any_other_model_takes_pictures_of_its_own_size():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 33 * 33, 2))
+    assert verification.embed(model, faces.faces(2, 2, 33)).shape == (4, 2)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, None, True, "4"])
+def test_embed_refuses_other_batches(batch_size):
+    with pytest.raises(ValueError, match=f"batch_size must be a whole number of at least 1, got {batch_size!r}"):
+        verification.embed(verification.Embedder(4, size=24), faces.faces(2, 1, 24), batch_size)
+
+
+@pytest.mark.parametrize("function", [verification.pair_scores, verification.batch_triplet,
+                                      verification.batch_contrastive])  # fmt: skip
+@pytest.mark.parametrize("z, labels, words", [
+    (torch.eye(3), [0, 0, 1], "labels must be a torch tensor, got list: torch.as_tensor makes one"),
+    (torch.eye(3), np.array([0, 0, 1]), "labels must be a torch tensor, got ndarray"),
+    (np.eye(3), torch.arange(3), "points must be a torch tensor, got ndarray"),
+    (torch.eye(3)[0], torch.arange(3), r"points must be \(N, D\)"),
+])  # fmt: skip
+def test_points_and_labels_that_are_no_tensors_are_named(function, z, labels, words):
+    with pytest.raises(ValueError, match=words):
+        function(z, labels)
+
+
+@pytest.mark.parametrize("factor, got", [(2, "2 to 2"), (0, "0 to 0"), (float("nan"), "nan to nan"), (0.9, "0.9 to ")])
+def test_pair_scores_are_those_of_points_of_length_one(factor, got):
+    z = F.normalize(torch.randn(5, 16, generator=torch.Generator().manual_seed(0)))
+    with pytest.raises(ValueError, match=f"points must have length 1, .*normalize.z. has, got lengths of {got}"):
+        verification.pair_scores(factor * z, torch.arange(5))
+    last = torch.cat([z[:4], factor * z[4:]])
+    with pytest.raises(ValueError, match="points must have length 1"):
+        verification.pair_scores(last, torch.arange(5))
+
+
+@pytest.mark.parametrize("precision", [torch.float64, torch.float16, torch.bfloat16])
+def test_rounded_points_still_have_length_one(precision):
+    z = F.normalize(torch.randn(50, 32, generator=torch.Generator().manual_seed(0))).to(precision)
+    assert len(verification.pair_scores(z, torch.arange(50))[0]) == 50 * 49 // 2
+
+
+@pytest.mark.parametrize("threshold", [None, "0.5", float("nan"), torch.tensor([0.1, 0.2]), [0.1]])
+def test_a_threshold_that_is_no_number_is_named(threshold):
+    with pytest.raises(ValueError, match="threshold must be a number, as the scores are, got "):
+        verification.error_rates(*random_pairs(0), threshold)
+
+
+@pytest.mark.parametrize("threshold, rates", [(float("inf"), (0, 1)), (-float("inf"), (1, 0))])
+def test_a_threshold_may_accept_all_or_none(threshold, rates):
+    assert verification.error_rates(*random_pairs(0), threshold) == rates
+
+
+@pytest.mark.parametrize("false_match", [None, "0.1", [0.1], -0.1])
+def test_a_promise_that_is_no_share_is_named(false_match):
+    with pytest.raises(ValueError, match="false_match must be a share from 0 to 1, got "):
+        verification.threshold_for(*random_pairs(0), false_match)
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"labels": torch.arange(0)}, r"labels must be \(N,\), .* at least one picture, got \(0,\)"),
+    ({"labels": torch.eye(2)}, r"labels must be \(N,\), .* got \(2, 2\)"),
+    ({"labels": [0, 1]}, "labels must be a torch tensor, got list"),
+    ({"labels": np.arange(3)}, "labels must be a torch tensor, got ndarray"),
+    ({"steps": 0}, "steps must be a whole number of at least 1, got 0"), ({"steps": -1}, "steps must be .* got -1"),
+    ({"steps": 2.5}, "steps must be .* got 2.5"), ({"people": None}, "people must be .* got None"),
+])  # fmt: skip
+def test_batches_of_people_name_what_is_wrong(change, words):
+    with pytest.raises(ValueError, match=words):
+        next(verification.people_batches(**{"labels": torch.arange(3), "steps": 1} | change))
+
+
+@pytest.mark.parametrize("lr", [-1, "fast", None, float("nan")])
+def test_a_learning_rate_that_is_none_is_named(lr):
+    with pytest.raises(ValueError, match=f"lr must be at least 0, got {lr!r}"):
+        verification.train_embedder(verification.Embedder(4, size=24), faces.faces(2, 1, 24), lr=lr)
+
+
+def test_triplets_of_what_is_no_tensor_are_named():
+    with pytest.raises(ValueError, match="negative must be a torch tensor, got float"):
+        verification.triplet_loss(torch.rand(2), 0.5)
