@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from helpers.arguments import all_tensors, as_float, image_set, whole
 from helpers.imageset import ImageSet
 
+SMALLEST = 24  # pixels a side that a face needs
 CHUNK = 200  # faces drawn at a time, to bound the memory
 REACH = 1.3  # of the picture, from its middle to its border, in half heads
 IDENTITY = {  # what stays: name -> range, lengths in half heads, colours as a place in a palette
@@ -80,19 +82,21 @@ class Faces(ImageSet):
 
 
 def people(n, seed=0):
-    """Identities (n, len(IDENTITY)), each number from 0 to 1, the same ones for the same seed; ValueError for n < 1."""
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    return torch.rand(n, len(IDENTITY), generator=torch.Generator().manual_seed(seed))
+    """Identities (n, len(IDENTITY)), each number from 0 to 1, the same ones for the same seed.
+
+    Raises ValueError where n is no whole number of at least 1.
+    """
+    return torch.rand(whole("n", n, 1), len(IDENTITY), generator=torch.Generator().manual_seed(seed))
 
 
 def changed(identities, group, seed=0):
     """A copy of identities (N, len(IDENTITY)) in which each row has what its group changes drawn anew.
 
     group: "hair", people who dye and part their hair another way for each picture, or "make-up", people who paint
-    brows and lips and wear coloured lenses. Raises ValueError for another group.
+    brows and lips and wear coloured lenses. Raises ValueError for another group or shape.
     Source: Chapter 12, "A group that is rare in training".
     """
+    _check_rows("identities", identities, IDENTITY)
     if group not in GROUPS:
         raise ValueError(f"group must be one of {', '.join(GROUPS)}, or None, got {group!r}")
     columns = [list(IDENTITY).index(name) for name in GROUPS[group]]
@@ -102,8 +106,8 @@ def changed(identities, group, seed=0):
 
 
 def random_views(n, seed=0):
-    """Views (n, len(VIEW)), each number from 0 to 1."""
-    return torch.rand(n, len(VIEW), generator=torch.Generator().manual_seed(seed))
+    """Views (n, len(VIEW)), each number from 0 to 1. Raises ValueError where n is no whole number of at least 1."""
+    return torch.rand(whole("n", n, 1), len(VIEW), generator=torch.Generator().manual_seed(seed))
 
 
 def view(**settings):
@@ -114,20 +118,19 @@ def view(**settings):
     values = {name: sum(limits) / 2 for name, limits in VIEW.items()} | PLAIN
     values |= {name.replace("_", " "): value for name, value in settings.items()}
     for name, value in values.items():
-        if name not in VIEW or not VIEW[name][0] <= value <= VIEW[name][1]:
-            raise ValueError(f"{name}={value}: views have {', '.join(f'{k} {v}' for k, v in VIEW.items())}")
+        if name not in VIEW or not VIEW[name][0] <= as_float(value) <= VIEW[name][1]:
+            raise ValueError(f"{name}={value!r}: views have {', '.join(f'{k} {v}' for k, v in VIEW.items())}")
     return torch.tensor([[(values[name] - low) / (high - low) for name, (low, high) in VIEW.items()]])
 
 
 def faces(n_people, each=8, size=48, seed=0, group=None):
     """Draw `each` pictures of each of `n_people` people, all of one person after the other; the same for the same seed.
 
-    group: None, or one of those that `changed` knows. Returns `Faces`. Raises ValueError for numbers below 1, a size
-    below 24 and an unknown group.
+    group: None, or one of those that `changed` knows. Returns `Faces`. Raises ValueError where n_people or each is no
+    whole number of at least 1 or size none of at least 24, and for an unknown group.
     Source: Chapter 12, "Faces of nobody".
     """
-    if min(n_people, each) < 1:
-        raise ValueError(f"n_people and each must be at least 1, got {n_people} and {each}")
+    n_people, each, size = whole("n_people", n_people, 1), whole("each", each, 1), whole("size", size, SMALLEST)
     labels = torch.arange(n_people).repeat_interleave(each)
     identities = people(n_people, seed)[labels]
     identities = changed(identities, group, seed + 2_000_003) if group is not None else identities
@@ -140,12 +143,13 @@ def faces(n_people, each=8, size=48, seed=0, group=None):
 def draw(identities, views, size=48, seed=0):
     """Pictures uint8 (N, 3, size, size) of people (N, len(IDENTITY)) in views (N, len(VIEW)), with a little noise.
 
-    One row of either serves for all rows of the other. Raises ValueError for other shapes and a size below 24.
+    One row of either serves for all rows of the other. Raises ValueError for other shapes and other numbers of rows,
+    and for a size that is no whole number of at least 24.
     """
-    if identities.shape[1:] != (len(IDENTITY),) or views.shape[1:] != (len(VIEW),):
-        raise ValueError(f"identities must be (N, {len(IDENTITY)}) and views (N, {len(VIEW)})")
-    if size < 24:
-        raise ValueError(f"a face needs at least 24 pixels a side, got {size}")
+    _check_rows("identities", identities, IDENTITY), _check_rows("views", views, VIEW)
+    if len(identities) != len(views) and 1 not in (len(identities), len(views)):
+        raise ValueError(f"as many views as identities are needed, or one, got {len(views)} and {len(identities)}")
+    size = whole("size", size, SMALLEST)
     n, generator = max(len(identities), len(views)), torch.Generator().manual_seed(seed)
     rows = zip(identities.expand(n, -1).split(CHUNK), views.expand(n, -1).split(CHUNK))
     parts = []
@@ -156,14 +160,21 @@ def draw(identities, views, size=48, seed=0):
     return torch.cat(parts)
 
 
+def _check_rows(name, values, table):
+    all_tensors(**{name: values})
+    if values.ndim != 2 or not len(values) or values.shape[1] != len(table):
+        raise ValueError(f"{name} must be (N, {len(table)}) with at least one row, got {tuple(values.shape)}")
+
+
 def split_people(pictures, first, seed=0):
     """Two sets with no person in common: all pictures of `first` people drawn at random, and those of the others.
 
-    Labels and classes are renumbered within each. Raises ValueError unless 0 < first < the number of people.
-    Source: Chapter 12, "Other people".
+    Labels and classes are renumbered within each. Raises ValueError unless first is a whole number above 0 and below
+    that of the people, and for what is no ImageSet. Source: Chapter 12, "Other people".
     """
+    image_set("pictures", pictures)
     n = len(pictures.classes)
-    if not 0 < first < n:
+    if not 0 < whole("first", first) < n:
         raise ValueError(f"first must be a number of people between 1 and {n - 1}, got {first}")
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     return tuple(_only(pictures, chosen.sort().values) for chosen in (order[:first], order[first:]))

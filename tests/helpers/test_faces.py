@@ -164,16 +164,45 @@ def test_the_same_steps_take_a_folder_of_pictures(tmp_path):
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: faces.people(0), "n must be at least 1"),
+        (lambda: faces.people(0), "n must be a whole number of at least 1, got 0"),
         (lambda: faces.faces(3, group="beard"), "make-up"),
-        (lambda: faces.faces(2, 0), "each must be at least 1"),
-        (lambda: faces.faces(2, 2, size=16), "24 pixels"),
+        (lambda: faces.faces(2, 0), "each must be a whole number of at least 1, got 0"),
+        (lambda: faces.faces(2, 2, size=16), "size must be a whole number of at least 24, got 16"),
         (lambda: faces.view(smiles=1), "smile"),
         (lambda: faces.view(yaw=2), "yaw"),
-        (lambda: faces.draw(torch.rand(2, 3), faces.view()), "identities must be"),
+        (
+            lambda: faces.draw(torch.rand(2, 3), faces.view()),
+            r"identities must be \(N, 22\) with at least one row, got \(2, 3\)",
+        ),
+        (lambda: faces.draw(torch.rand(22), faces.view()), r"identities must be .* got \(22,\)"),
+        (lambda: faces.draw(MIDDLE, faces.view()[:0]), r"views must be .* at least one row, got \(0, 18\)"),
+        (lambda: faces.draw(MIDDLE.tolist(), faces.view()), "identities must be a torch tensor, got list"),
+        (lambda: faces.draw(faces.people(3), faces.random_views(2)), "as many views as identities .* got 2 and 3"),
+        (lambda: faces.draw(MIDDLE, faces.view(), 24.5), "size must be a whole number of at least 24, got 24.5"),
+        (lambda: faces.changed(torch.rand(2, 3), "hair"), r"identities must be .* got \(2, 3\)"),
+        (lambda: faces.view(yaw="left"), "yaw='left': views have yaw"),
+        (lambda: faces.view(yaw=None), "yaw=None: views have yaw"),
+        (lambda: faces.faces(2, 2, size=None), "size must be a whole number of at least 24, got None"),
         (lambda: faces.split_people(faces.faces(3, 1, 24), 3), "between 1 and 2"),
+        (lambda: faces.split_people(faces.faces(3, 1, 24), 0), "between 1 and 2, got 0"),
+        (lambda: faces.split_people(faces.faces(3, 1, 24), 1.5), "first must be a whole number .* got 1.5"),
+        (lambda: faces.split_people(faces.faces(3, 1, 24), None), "first must be a whole number .* got None"),
+        (lambda: faces.split_people([1, 2, 3], 1), "pictures must be an ImageSet .* got list"),
     ],
 )
 def test_what_is_wrong_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("number", [2.5, True, -1, 0, None, "3"])
+def test_numbers_of_people_pictures_and_views_are_whole(number):
+    calls = {
+        "n": (faces.people, faces.random_views),
+        "n_people": (faces.faces,),
+        "each": (lambda k: faces.faces(1, k),),
+    }
+    for name, functions in calls.items():
+        for function in functions:
+            with pytest.raises(ValueError, match=f"^{name} must be a whole number of at least 1, got {number!r}"):
+                function(number)
