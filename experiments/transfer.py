@@ -6,16 +6,16 @@ Bases: `PoolNet` on CIFAR-10's training pictures of seven classes ("cifar"), on 
 with Nesterov's momentum, weight decay 5e-4, one cycle of the learning rate up to 0.2), and stored in half precision in
 transfer_cifar.npz and transfer_scenes.npz. The task: bird, cat and horse of CIFAR-10 with `pictures` training pictures
 a class, drawn by the seed, in batches of 30, mirrored by chance; judged by their 3,000 test pictures, in the part
-"trial" by 3,000 training pictures that were not drawn. The part "tuned" takes the rates that were best there. STEPS
-gives the steps; all strategies have as many, "head, then rest" spends half of them on the head alone. rate: of all
-layers that are trained at once; HEAD of a head alone. frozen: how many of the four convolutions, each with its batch
-normalisation, are frozen, from the picture on. Strategies: "all", everything at once, "all, half" for half of the
-steps; "head"; "head, then rest"; "head, large", "all, large" and "large head, then rest", the same from a head of
-weights with deviation 1, about 14 times as large as torch's; "head, then rest, fixed", in which batch normalisation
-keeps its statistics throughout (above a rate of 0.03 its loss is no longer finite); "head, renewed", in which the
-frozen base normalises by the batches, as `model.train()` makes it; "front fast" and "front slow", head first, then
-rates that fall or rise fourfold from one convolution to the next, `rate` being their geometric mean. Arithmetic in
-training is bfloat16 with channels last.
+"trial" by 3,000 training pictures that were not drawn. The part "tuned" takes the rates that were best there. The part
+"order" has more seeds of some of the part "rates". STEPS gives the steps; all strategies have as many, "head, then
+rest" spends half of them on the head alone. rate: of all layers that are trained at once; HEAD of a head alone. frozen:
+how many of the four convolutions, each with its batch normalisation, are frozen, from the picture on. Strategies:
+"all", everything at once, "all, half" for half of the steps; "head"; "head, then rest"; "head, large", "all, large" and
+"large head, then rest", the same from a head of weights with deviation 1, about 14 times as large as torch's; "head,
+then rest, fixed", in which batch normalisation keeps its statistics throughout; "head, renewed", in which the frozen
+base normalises by the batches, as `model.train()` makes it; "front fast" and "front slow", head first, then rates that
+fall or rise fourfold from one convolution to the next, `rate` being their geometric mean. Arithmetic in training is
+bfloat16 with channels last.
 Measured in float32: right, of `judged` test pictures; counts, the confusion matrix row by row; loss, mean of the last
 ten steps; cka and cosine, of the new test pictures' features (what enters the head) before and after, 0 where these
 are the same for all pictures. For the parts in DEEPER too, on the base's seven classes: cka_old, and right answers of
@@ -51,7 +51,7 @@ HEAD, LOW, HIGH, SCRATCH = 0.1, 0.03, 0.3, 0.03  # the same for all sizes; HIGH 
 WAYS = (("none", "all", 0), ("cifar", "head", 4), ("cifar", "head, then rest", 0))  # base, strategy, frozen
 BEST = {10: (0.03, 0.01, 0.01), 30: (0.1, 0.01, 0.03), 100: (0.01, 0.03, 0.03), 500: (0.01, 0.3, 0.03)}  # in the trial
 SIZES, RATES = (10, 30, 100, 500), (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-DEEPER = ("base", "rates", "speeds", "statistics")
+DEEPER = ("base", "rates", "order", "speeds", "statistics")
 NAMES = ("part", "base", "strategy", "pictures", "rate", "frozen", "seed")
 
 
@@ -76,7 +76,11 @@ def plan():
     tried = [(base, name, n, rate, k) for n in SIZES for base, name, k in WAYS for rate in RATES[1:]]
     runs += [("trial", *one, seed) for seed in (100, 101) for one in tried]
     tuned = [(base, name, n, rate, k) for n in SIZES for (base, name, k), rate in zip(WAYS, BEST[n])]
-    return runs + [("tuned", *one, seed) for seed in range(5) for one in tuned]
+    runs += [("tuned", *one, seed) for seed in range(5) for one in tuned]
+    orders = ("all", "all, half", "head, then rest", "all, large", "large head, then rest")
+    ordered = [("cifar", strategy, 30, rate, 0) for strategy in orders for rate in RATES[2:4]]
+    ordered += [("cifar", "head, large", 30, HEAD, 4)]
+    return runs + [("order", *one, seed) for seed in range(3, 8) for one in ordered]
 
 
 def of_size(n, seed):

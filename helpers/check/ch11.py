@@ -96,7 +96,7 @@ def alike(answer):
 @checker
 def drifts(answer):
     """11.4: a running mean after one batch, when it is half the way, and after 20 batches.
-    After a few dozen batches, nothing of the old statistics is left.
+    After a few dozen batches, hardly anything of the old statistics is left.
     """
     slips = [
         (0, 0.1, "a tenth of the batch's mean, which is 2."),
